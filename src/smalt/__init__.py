@@ -1,0 +1,1 @@
+"""smalt: the transparent layer between applications and Azure OpenAI."""

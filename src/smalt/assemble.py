@@ -1,0 +1,58 @@
+"""From settings to running objects: the one place that knows every part below it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import urlsplit
+
+from smalt.auth.api_key import ApiKey
+from smalt.config import Settings, freeze
+from smalt.config.schema import Resource
+from smalt.core.engine import Engine
+from smalt.dispatch.dispatcher import Dispatcher
+from smalt.dispatch.target import Origin, Target, Timeouts
+from smalt.observe.log import log_trouble
+from smalt.observe.totals import Totals
+
+
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """The running objects every door needs. `targets`: resources by name."""
+
+    dispatcher: Dispatcher
+    targets: Mapping[str, Target]
+    timeouts: Timeouts
+    totals: Totals
+
+
+def assemble(settings: Settings) -> Assembly:
+    """Build everything from checked settings. Opens no connection."""
+    totals = Totals()
+    timeouts = settings.timeouts
+    return Assembly(
+        dispatcher=Dispatcher(Engine(freeze(settings)), sinks=(totals, log_trouble)),
+        targets={name: _target(resource) for name, resource in settings.resources.items()},
+        timeouts=Timeouts(
+            timeouts.connect_s, timeouts.total_s, timeouts.stream_first_byte_s, timeouts.stream_idle_s
+        ),
+        totals=totals,
+    )
+
+
+def _target(resource: Resource) -> Target:
+    url = urlsplit(resource.base_url)
+    tls = url.scheme == "https"
+    return Target(
+        origin=Origin(url.hostname or "", url.port or (443 if tls else 80), tls),
+        credential=ApiKey(resource.api_keys[0]),
+        api=_api(resource),
+        api_version=resource.api_version,
+        base_path=url.path.rstrip("/"),
+        region=resource.region,
+    )
+
+
+def _api(resource: Resource) -> Literal["classic", "v1", "openai"]:
+    if resource.kind == "openai":
+        return "openai"
+    return "v1" if resource.api == "v1" or resource.api_version in {"v1", "preview", "latest"} else "classic"

@@ -1,0 +1,18 @@
+"""Static API keys."""
+
+from pydantic import SecretStr
+
+
+class ApiKey:
+    """One key of one resource. Never printed: repr and str show asterisks."""
+
+    def __init__(self, key: SecretStr) -> None:
+        self._key = key
+
+    def header(self, *, bearer: bool) -> tuple[str, str]:
+        """Azure takes keys in `api-key`; OpenAI-compatible servers want `Authorization: Bearer`."""
+        value = self._key.get_secret_value()
+        return ("authorization", f"Bearer {value}") if bearer else ("api-key", value)
+
+    def __repr__(self) -> str:
+        return "ApiKey(**********)"

@@ -1,0 +1,124 @@
+"""The two loops that drive a call. They differ only in who waits."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar, assert_never
+
+import msgspec
+
+from smalt.core.call import Fail, Relay, Send, Wait
+from smalt.dispatch.dispatcher import OpenCall
+from smalt.types import Failure, FailureKind, Usage
+from smalt.wire.classify import classify
+from smalt.wire.usage import read_usage
+
+Headers = Sequence[tuple[bytes, bytes]]
+StreamT = TypeVar("StreamT")
+
+
+class SendFailed(Exception):
+    """An attempt brought no answer that can be used: an event between sender and loop, never shown."""
+
+    def __init__(self, kind: FailureKind, text: str) -> None:
+        super().__init__(text)
+        self.failure = Failure(kind, text)
+
+
+@dataclass(slots=True)
+class Answer(Generic[StreamT]):
+    """What an upstream answered: `body` whole, or `stream` to be relayed. Header names in lower case.
+
+    `rewrites`: what was changed in the request. `usage`: as a whole answer reported it.
+    """
+
+    status: int
+    headers: Headers
+    body: bytes = b""
+    stream: StreamT | None = None
+    rewrites: tuple[str, ...] = ()
+    usage: Usage | None = None
+
+
+class Sender(Protocol[StreamT]):
+    def __call__(self, upstream: str, call: OpenCall, /) -> Answer[StreamT]:
+        """Send the call's request to `upstream` once. Raises SendFailed."""
+        ...
+
+
+class AsyncSender(Protocol[StreamT]):
+    async def __call__(self, upstream: str, call: OpenCall, /) -> Answer[StreamT]:
+        """Send the call's request to `upstream` once. Raises SendFailed."""
+        ...
+
+
+def run(call: OpenCall, send: Sender[StreamT]) -> Answer[StreamT]:
+    """Drive `call` to its answer. Raises the final SmaltError when every attempt failed."""
+    answer: Answer[StreamT] | None = None
+    try:
+        while True:
+            match call.next():
+                case Send(upstream=upstream):
+                    try:
+                        answer = send(upstream, call)
+                        failure = judge(answer)
+                    except SendFailed as failed:
+                        failure = failed.failure
+                    call.record(failure)
+                case Wait(until_s=until_s):
+                    time.sleep(max(0.0, until_s - time.monotonic()))
+                case Relay():
+                    return _given(answer)
+                case Fail(error=error):
+                    raise error
+                case other:
+                    assert_never(other)
+    except BaseException:
+        call.abandon()
+        raise
+
+
+async def run_async(call: OpenCall, send: AsyncSender[StreamT]) -> Answer[StreamT]:
+    """Drive `call` to its answer. Raises the final SmaltError when every attempt failed."""
+    answer: Answer[StreamT] | None = None
+    try:
+        while True:
+            match call.next():
+                case Send(upstream=upstream):
+                    try:
+                        answer = await send(upstream, call)
+                        failure = judge(answer)
+                    except SendFailed as failed:
+                        failure = failed.failure
+                    call.record(failure)
+                case Wait(until_s=until_s):
+                    await asyncio.sleep(max(0.0, until_s - time.monotonic()))
+                case Relay():
+                    return _given(answer)
+                case Fail(error=error):
+                    raise error
+                case other:
+                    assert_never(other)
+    except BaseException:
+        call.abandon()
+        raise
+
+
+def judge(answer: Answer[StreamT]) -> Failure | None:
+    """Why an answer counts as failed, None if it does not. Notes the usage of a whole answer."""
+    if not 200 <= answer.status < 300:
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in answer.headers}
+        return classify(answer.status, headers, answer.body)
+    if answer.stream is None:
+        try:
+            answer.usage = read_usage(answer.body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return Failure(FailureKind.TRUNCATED, "the answer is no JSON object", answer.status)
+    return None
+
+
+def _given(answer: Answer[StreamT] | None) -> Answer[StreamT]:
+    if answer is None:
+        raise RuntimeError("the call relays an answer that never came")
+    return answer

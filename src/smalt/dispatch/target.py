@@ -1,0 +1,99 @@
+"""How a request must look for one resource: address, path, headers, body."""
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Protocol
+
+from smalt.types import Facts, Operation
+from smalt.wire import paths, rewrite
+
+# stream_options.include_usage is refused before this version (Azure OpenAI API lifecycle, 2024-09-01-preview)
+INCLUDE_USAGE_SINCE = "2024-09"
+
+
+class Credential(Protocol):
+    """What a resource is shown; smalt.auth has the kinds."""
+
+    def header(self, *, bearer: bool) -> tuple[str, str]:
+        """Name and value of the header that carries it."""
+        ...
+
+
+class Origin(NamedTuple):
+    """Where a resource listens. `host` without brackets."""
+
+    host: str
+    port: int
+    tls: bool
+
+    @property
+    def authority(self) -> str:
+        """The Host header's value."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == (443 if self.tls else 80) else f"{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A request as one upstream gets it. `path` with query; `rewrites`: what was changed in the body."""
+
+    path: str
+    body: bytes
+    rewrites: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One resource. `api`: classic and v1 are Azure's surfaces, openai any compatible server."""
+
+    origin: Origin
+    credential: Credential
+    api: Literal["classic", "v1", "openai"]
+    api_version: str
+    base_path: str = ""
+    region: str | None = None
+
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        """The same for every request; the caller's own headers are not forwarded."""
+        return (
+            ("host", self.origin.authority),
+            self.credential.header(bearer=self.api == "openai"),
+            ("content-type", "application/json"),
+            ("accept-encoding", "identity"),  # usage is read from the bytes passing by
+            ("user-agent", "smalt"),
+        )
+
+    def outgoing(self, facts: Facts, deployment: str, body: bytes) -> Outgoing:
+        """`body` as this resource wants it for `deployment`."""
+        rewrites = []
+        if self.api != "classic" and (facts.model != deployment or facts.names_deployment):
+            body = rewrite.set_model(body, deployment)
+            rewrites.append("model")
+        if self._must_ask_for_usage(facts, body):
+            body = rewrite.ask_for_usage(body)
+            rewrites.append("stream_options")
+        return Outgoing(self._path(facts.operation, deployment), body, tuple(rewrites))
+
+    def _path(self, operation: Operation, deployment: str) -> str:
+        match self.api:
+            case "classic":
+                return paths.classic_path(operation, deployment, self.api_version)
+            case "v1":
+                return paths.v1_path(operation)
+            case "openai":
+                return paths.openai_path(operation, self.base_path)
+
+    def _must_ask_for_usage(self, facts: Facts, body: bytes) -> bool:
+        known = self.api != "classic" or self.api_version >= INCLUDE_USAGE_SINCE
+        wanted = facts.stream and not facts.asks_usage and facts.operation is Operation.CHAT
+        return known and wanted and b'"data_sources"' not in body  # On Your Data refuses stream_options
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds. `total_s`: calls that are not streamed, waits included. The others: streams."""
+
+    connect_s: float = 5.0
+    total_s: float = 600.0
+    stream_first_byte_s: float = 300.0
+    stream_idle_s: float = 300.0

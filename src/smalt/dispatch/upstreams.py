@@ -1,0 +1,76 @@
+"""The sender of the gateway: one attempt to one upstream over our own connections."""
+
+import asyncio
+from collections.abc import Mapping
+
+from smalt.dispatch.connections import Connections, Response
+from smalt.dispatch.dispatcher import OpenCall
+from smalt.dispatch.run import Answer, SendFailed
+from smalt.dispatch.target import Target, Timeouts
+from smalt.types import FailureKind
+
+LARGEST_WHOLE = 8 * 1024 * 1024  # bytes; a larger JSON answer is relayed as it comes
+LARGEST_ERROR = 64 * 1024
+
+
+class Upstreams:
+    """Every resource by name, and the connections to them. One event loop."""
+
+    def __init__(self, targets: Mapping[str, Target], timeouts: Timeouts) -> None:
+        self.targets = targets
+        self._timeouts = timeouts
+        self._connections = Connections(connect_s=timeouts.connect_s)
+        self._static_heads = {name: _static_head(target) for name, target in targets.items()}
+
+    def close(self) -> None:
+        self._connections.close()
+
+    async def send(self, upstream: str, call: OpenCall, body: bytes) -> Answer[Response]:
+        """Send `body` for `call`. A stream comes back when its head is there, anything else whole. Raises
+        SendFailed."""
+        resource, _, deployment = upstream.partition("/")
+        target = self.targets[resource]
+        outgoing = target.outgoing(call.facts, deployment, body)
+        head = (
+            f"POST {outgoing.path} HTTP/1.1\r\n"
+            f"x-ms-client-request-id: {call.request_id}\r\n"
+            f"content-length: {len(outgoing.body)}\r\n"
+        ).encode() + self._static_heads[resource]
+        limit_s = self._timeouts.stream_first_byte_s if call.facts.stream else self._timeouts.total_s
+        try:
+            async with asyncio.timeout(limit_s):
+                response = await self._connections.send(target.origin, head, outgoing.body)
+                answer = await _take(response)
+        except TimeoutError:
+            raise SendFailed(FailureKind.TIMEOUT, f"no answer within {limit_s:g} s") from None
+        answer.rewrites = outgoing.rewrites
+        return answer
+
+
+async def _take(response: Response) -> Answer[Response]:
+    """Streams stay streams, the rest is taken whole; a body too large for that becomes a stream too."""
+    failed = not 200 <= response.status < 300
+    if not failed and _is_event_stream(response):
+        return Answer(response.status, response.headers, stream=response)
+    try:
+        body = await response.whole(LARGEST_ERROR if failed else LARGEST_WHOLE)
+    except BaseException:
+        response.close()
+        raise
+    if body is not None:
+        return Answer(response.status, response.headers, body)
+    if failed:
+        response.close()
+        raise SendFailed(FailureKind.TRUNCATED, f"HTTP {response.status} with an error body beyond measure")
+    return Answer(response.status, response.headers, stream=response)
+
+
+def _is_event_stream(response: Response) -> bool:
+    return any(
+        name == b"content-type" and value.startswith(b"text/event-stream") for name, value in response.headers
+    )
+
+
+def _static_head(target: Target) -> bytes:
+    lines = [f"{name}: {value}\r\n" for name, value in target.headers]
+    return ("".join(lines) + "\r\n").encode()

@@ -1,0 +1,1 @@
+"""An OpenAI- and Azure-OpenAI-compatible endpoint over one fleet of upstreams."""

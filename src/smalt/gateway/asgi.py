@@ -1,0 +1,131 @@
+"""Serves model calls to any ASGI server, and everything else to the pages."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import quote
+
+from smalt.dispatch.connections import Response
+from smalt.errors import PayloadTooLarge
+from smalt.gateway.exchange import LARGEST_BODY, Handler, Headers
+from smalt.wire import paths
+from smalt.wire.error_body import error_body, error_headers
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+LARGEST_UNSENT = 64 * 1024  # bytes waiting for a slow caller before the upstream is paused
+
+
+class Gateway:
+    """The ASGI application: model calls go to `handler`, the rest to `pages`."""
+
+    def __init__(self, handler: Handler, pages: AsgiApp) -> None:
+        self._handler = handler
+        self._pages = pages
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "POST" or paths.parse(_raw_path(scope)) is None:
+            await self._pages(scope, receive, send)
+            return
+        exchange = AsgiExchange(scope, send)
+        if not await exchange.read_body(receive):
+            return
+        pump = asyncio.ensure_future(exchange.pump())
+        handling = asyncio.ensure_future(_run(self._handler, exchange))
+        watching = asyncio.ensure_future(_gone(receive))
+        try:
+            await asyncio.wait({pump, watching}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (handling, watching, pump):
+                task.cancel()
+            await asyncio.gather(handling, watching, pump, return_exceptions=True)
+
+
+class AsgiExchange:
+    """An `Exchange` over ASGI messages. Writing never waits: a pump sends, and pauses the upstream."""
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self.raw_path = _raw_path(scope)
+        self.headers: Headers = scope["headers"]
+        self.body = b""
+        self._send = send
+        self._messages: asyncio.Queue[Message | None] = asyncio.Queue()
+        self._unsent = 0
+        self._source: Response | None = None
+
+    async def read_body(self, receive: Receive) -> bool:
+        """The whole body; False if the caller left or sent too much, and nothing more is to do."""
+        parts: list[bytes] = []
+        size, more = 0, True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return False
+            parts.append(message.get("body", b""))
+            size, more = size + len(parts[-1]), message.get("more_body", False)
+            if size > LARGEST_BODY:
+                error = PayloadTooLarge(f"the request body exceeds {LARGEST_BODY:,} bytes")
+                self.respond(413, error_headers(error), error_body(error))
+                await self.pump()
+                return False
+        self.body = b"".join(parts)
+        return True
+
+    async def pump(self) -> None:
+        """Send what was written until the answer has ended."""
+        while (message := await self._messages.get()) is not None:
+            await self._send(message)
+            self._unsent -= len(message.get("body", b""))
+            if self._source is not None and self._unsent <= LARGEST_UNSENT:
+                self._source.resume()
+
+    def throttle(self, source: Response) -> None:
+        self._source = source
+
+    def respond(self, status: int, headers: Headers, body: bytes) -> None:
+        self.start(status, [*headers, (b"content-length", str(len(body)).encode())])
+        self._put({"type": "http.response.body", "body": body, "more_body": False})
+        self._messages.put_nowait(None)
+
+    def start(self, status: int, headers: Headers) -> None:
+        self._put({"type": "http.response.start", "status": status, "headers": list(headers)})
+
+    def write(self, data: bytes) -> None:
+        if data:
+            self._put({"type": "http.response.body", "body": data, "more_body": True})
+            if self._source is not None and self._unsent > LARGEST_UNSENT:
+                self._source.pause()
+
+    def end(self) -> None:
+        self._put({"type": "http.response.body", "body": b"", "more_body": False})
+        self._messages.put_nowait(None)
+
+    def abort(self) -> None:
+        """Stop without the end of the answer: the server breaks the connection."""
+        self._messages.put_nowait(None)
+
+    def _put(self, message: Message) -> None:
+        self._unsent += len(message.get("body", b""))
+        self._messages.put_nowait(message)
+
+
+async def _run(handler: Handler, exchange: AsgiExchange) -> None:
+    try:
+        await handler(exchange)
+    except BaseException:
+        exchange.abort()
+        raise
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _raw_path(scope: Scope) -> str:
+    raw: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
+    return raw.partition(b"?")[0].decode("latin-1")

@@ -1,0 +1,208 @@
+"""Serves model calls inside uvicorn's own HTTP protocol, without ASGI between (docs/decisions/0003).
+
+uvicorn keeps the sockets, TLS, keep-alive, pipelining and shutdown; this class only takes over the requests
+that `paths.parse` knows. It relies on these names of uvicorn's HttpToolsProtocol, whose version is pinned:
+`cycle`, `pipeline`, `flow`, `parser`, `url`, `headers`, `_start_asgi_task`, and of a cycle: `run_asgi`,
+`disconnected`, `response_complete`, `keep_alive`, `message_event`.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from smalt.dispatch.connections import Response
+from smalt.errors import PayloadTooLarge, SmaltError
+from smalt.gateway.exchange import LARGEST_BODY, Handler, Headers
+from smalt.wire import paths
+from smalt.wire.error_body import error_body, error_headers
+
+logger = logging.getLogger("smalt.gateway")
+
+
+def protocol_class(handler: Handler) -> type[HttpToolsProtocol]:
+    """uvicorn builds protocols itself, so the handler travels as a class attribute."""
+    return type("BoundGatewayProtocol", (GatewayProtocol,), {"handler": staticmethod(handler)})
+
+
+class GatewayProtocol(HttpToolsProtocol):
+    """One connection of a caller. `_live`: its model calls in order; more than one only when pipelined."""
+
+    handler: Handler
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._live: deque[HotCycle] = deque()
+        self._receiving: HotCycle | None = None
+
+    def on_headers_complete(self) -> None:
+        raw_path = self.url.partition(b"?")[0].decode("latin-1")
+        post = self.parser.get_method() == b"POST" and not self.parser.should_upgrade()
+        if not post or paths.parse(raw_path) is None:
+            super().on_headers_complete()
+            return
+        before: RequestResponseCycle | None = self.cycle
+        cycle = self._receiving = HotCycle(self, raw_path)
+        self.cycle = cycle  # type: ignore[assignment]
+        self._live.append(cycle)
+        if before is not None and not before.response_complete:
+            self.flow.pause_reading()  # uvicorn starts this one when the one before has ended
+            self.pipeline.appendleft((cycle, self.app))  # type: ignore[arg-type]
+            cycle.queued = True
+        elif self.expect_100_continue:
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def on_body(self, body: bytes) -> None:
+        if self._receiving is not None:
+            self._receiving.take(body)
+        else:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        cycle, self._receiving = self._receiving, None
+        if cycle is None:
+            super().on_message_complete()
+            return
+        cycle.message_event.set()
+        if not cycle.queued and not cycle.response_complete:
+            self._start_asgi_task(cycle, self.app)  # type: ignore[arg-type]
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        for cycle in self._live:
+            cycle.leave()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._live and self._live[0].source is not None:
+            self._live[0].source.pause()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._live and self._live[0].source is not None:
+            self._live[0].source.resume()
+
+    def refuse(self, cycle: "HotCycle") -> None:
+        """Its body is too large."""
+        self._receiving = None
+        if cycle.queued:
+            self.transport.abort()
+            return
+        cycle.keep_alive = False
+        error = PayloadTooLarge(f"the request body exceeds {LARGEST_BODY:,} bytes")
+        cycle.respond(413, error_headers(error), error_body(error))
+
+    def completed(self, cycle: "HotCycle") -> None:
+        self._live.remove(cycle)
+        if not cycle.keep_alive:
+            self.transport.close()
+        self.on_response_complete()
+
+
+class HotCycle:
+    """An `Exchange` in the place of uvicorn's request-response cycle."""
+
+    def __init__(self, protocol: GatewayProtocol, raw_path: str) -> None:
+        self.raw_path = raw_path
+        self.headers: Headers = protocol.headers
+        self.body = b""
+        self.source: Response | None = None
+        self.disconnected = False
+        self.response_complete = False
+        self.keep_alive = protocol.parser.get_http_version() != "1.0" and protocol.parser.should_keep_alive()
+        self.message_event = asyncio.Event()
+        self.queued = False
+        self._chunked = protocol.parser.get_http_version() != "1.0"
+        self._protocol = protocol
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._started = False
+        self._task: asyncio.Task[Any] | None = None
+
+    def take(self, data: bytes) -> None:
+        """Some of the request's body."""
+        self._size += len(data)
+        if self._size <= LARGEST_BODY:
+            self._parts.append(data)
+        else:
+            self._parts.clear()
+            self._protocol.refuse(self)
+
+    async def run_asgi(self, _app: object) -> None:
+        """uvicorn's name for the task of a request."""
+        self._task = asyncio.current_task()
+        try:
+            await self.message_event.wait()
+            if not self.disconnected:
+                self.body = b"".join(self._parts)
+                self._parts.clear()
+                await self._protocol.handler(self)
+        except asyncio.CancelledError:
+            if not self.disconnected:
+                raise
+        except Exception:
+            logger.exception("a request failed inside the gateway")
+            self._break_off()
+
+    def leave(self) -> None:
+        """The caller has gone."""
+        self.disconnected = True
+        self.message_event.set()
+        if self._task is not None and not self.response_complete:
+            self._task.cancel()
+
+    def throttle(self, source: Response) -> None:
+        self.source = source
+
+    def respond(self, status: int, headers: Headers, body: bytes) -> None:
+        length = b"content-length: %d\r\n" % len(body)
+        self._put(self._head(status, headers, length) + body)
+        self._complete()
+
+    def start(self, status: int, headers: Headers) -> None:
+        if not self._chunked:
+            self.keep_alive = False
+        framing = b"transfer-encoding: chunked\r\n" if self._chunked else b""
+        self._put(self._head(status, headers, b"x-accel-buffering: no\r\n" + framing))
+
+    def write(self, data: bytes) -> None:
+        if data:
+            self._put(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+
+    def end(self) -> None:
+        if self._chunked:
+            self._put(b"0\r\n\r\n")
+        self._complete()
+
+    def abort(self) -> None:
+        self.response_complete = True
+        self._protocol.transport.abort()
+
+    def _break_off(self) -> None:
+        if self._started:
+            self.abort()
+        else:
+            error = SmaltError("the gateway failed inside; its log says why")
+            self.respond(500, error_headers(error), error_body(error))
+
+    def _head(self, status: int, headers: Headers, framing: bytes) -> bytes:
+        self._started = True
+        parts = [STATUS_LINE[status]]
+        for name, value in (*self._protocol.server_state.default_headers, *headers):
+            parts += (name, b": ", value, b"\r\n")
+        parts.append(framing)
+        if not self.keep_alive:
+            parts.append(b"connection: close\r\n")
+        parts.append(b"\r\n")
+        return b"".join(parts)
+
+    def _put(self, data: bytes) -> None:
+        if not self.disconnected:
+            self._protocol.transport.write(data)
+
+    def _complete(self) -> None:
+        self.source = None
+        self.response_complete = True
+        self._protocol.completed(self)

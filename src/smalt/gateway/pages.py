@@ -1,0 +1,113 @@
+"""Everything that is not a model call: models, health, admin."""
+
+import dataclasses
+import hmac
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from smalt.assemble import Assembly
+from smalt.core.engine import AZURE_PREFIX
+from smalt.errors import InvalidGatewayKey, SmaltError, UnsupportedOperation
+from smalt.gateway.principals import GatewayKeys
+from smalt.observe.totals import Sums
+from smalt.wire.error_body import error_body, error_headers
+from smalt.wire.prices import usd_text
+
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+API_ROOTS = ("/v1", "/openai")
+
+
+def pages(assembly: Assembly, keys: GatewayKeys, admin_key: str) -> Starlette:
+    """The Starlette application around the model calls."""
+    guarded = _Pages(assembly, keys, admin_key)
+    models = [Route(path, guarded.models) for path in ("/v1/models", "/openai/models", "/openai/v1/models")]
+    ready = [Route(path, guarded.ready) for path in ("/health/ready", "/ready")]
+    live = [Route(path, _live) for path in ("/health/live", "/live")]
+    admin = [Route("/admin/v1/usage", guarded.usage), Route("/admin/v1/upstreams", guarded.upstreams)]
+    rest = Route("/{path:path}", _unknown, methods=METHODS)
+    return Starlette(routes=[*models, *ready, *live, *admin, rest], exception_handlers={SmaltError: _refuse})
+
+
+class _Pages:
+    def __init__(self, assembly: Assembly, keys: GatewayKeys, admin_key: str) -> None:
+        self._dispatcher = assembly.dispatcher
+        self._totals = assembly.totals
+        self._keys = keys
+        self._admin_key = admin_key.encode()
+
+    async def models(self, request: Request) -> Response:
+        """OpenAI's list of models: the names this key may ask for."""
+        principal = self._keys.principal(request.headers.raw)
+        names = [name for name in self._dispatcher.models if not name.startswith(AZURE_PREFIX)]
+        allowed = [name for name in names if principal.models is None or name in principal.models]
+        rows = [{"id": name, "object": "model", "created": 0, "owned_by": "smalt"} for name in allowed]
+        return JSONResponse({"object": "list", "data": rows})
+
+    async def ready(self, _request: Request) -> Response:
+        """200 while every model has a healthy upstream."""
+        missing = self._dispatcher.unavailable_models()
+        if not missing:
+            return JSONResponse({"status": "ready"})
+        reasons = {status.name: status.reason for status in self._dispatcher.status() if status.reason}
+        body = {"status": "not ready", "models_without_upstream": missing, "upstreams": reasons}
+        return JSONResponse(body, status_code=503)
+
+    async def usage(self, request: Request) -> Response:
+        """Tokens, attempts and cost since the start, by upstream and model."""
+        self._require_admin(request)
+        return JSONResponse(
+            {
+                "errors": self._totals.errors,
+                "upstreams": _table(self._totals.by_upstream()),
+                "models": _table(self._totals.by_model()),
+            }
+        )
+
+    async def upstreams(self, request: Request) -> Response:
+        """State of every upstream now."""
+        self._require_admin(request)
+        return JSONResponse([dataclasses.asdict(status) for status in self._dispatcher.status()])
+
+    def _require_admin(self, request: Request) -> None:
+        presented = request.headers.get("authorization", "").removeprefix("Bearer ")
+        if not hmac.compare_digest(presented.encode(), self._admin_key):
+            raise InvalidGatewayKey(
+                "this page needs the admin key", resolution=("Send Authorization: Bearer <admin key>.",)
+            )
+
+
+def _table(sums: Mapping[str, Sums]) -> dict[str, dict[str, Any]]:
+    table = {}
+    for name, row in sums.items():
+        fields = dataclasses.asdict(row)
+        fields["cost_usd"] = usd_text(fields.pop("cost_nusd"))
+        table[name] = fields
+    return table
+
+
+async def _live(_request: Request) -> Response:
+    return JSONResponse({"status": "live"})
+
+
+async def _unknown(request: Request) -> Response:
+    path = request.url.path
+    if path.startswith(API_ROOTS):
+        raise UnsupportedOperation(
+            f"{request.method} {path} is no operation of this gateway",
+            resolution=("Served: chat/completions, embeddings (POST) and models (GET).",),
+        )
+    return JSONResponse(
+        {"error": {"message": f"nothing is served at {path}", "code": "404"}}, status_code=404
+    )
+
+
+async def _refuse(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, SmaltError):
+        raise error
+    headers = {name.decode(): value.decode() for name, value in error_headers(error)}
+    return Response(error_body(error), status_code=error.http_status or 500, headers=headers)

@@ -1,0 +1,1 @@
+"""What becomes of the records of calls. A sink is any function that takes a `CallRecord`."""

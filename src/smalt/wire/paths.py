@@ -1,0 +1,70 @@
+"""Paths of the three surfaces: what a caller's path asks for, and the path an upstream wants.
+
+Source: Azure OpenAI REST API reference (classic: deployment in the path, dated api-version; v1: deployment
+in the body); OpenAI API reference (/v1/*).
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from urllib.parse import quote, unquote
+
+from smalt.errors import InvalidDeployment
+from smalt.types import Operation
+
+CLASSIC_PREFIX = "/openai/deployments/"
+V1_PREFIX = "/openai/v1"
+OPENAI_PREFIX = "/v1"
+
+_SUFFIX = {Operation.CHAT: "/chat/completions", Operation.EMBEDDINGS: "/embeddings"}
+_OPERATION = {suffix: operation for operation, suffix in _SUFFIX.items()}
+
+
+class Surface(StrEnum):
+    """Which API a caller speaks."""
+
+    OPENAI = "openai"
+    CLASSIC = "classic"
+    V1 = "v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """`deployment`: from the path of the classic surface, decoded; None where the body names the model."""
+
+    surface: Surface
+    operation: Operation
+    deployment: str | None = None
+
+
+def parse(raw_path: str) -> Asked | None:
+    """What a still percent-encoded path (without query) asks for; None if it is no operation smalt routes."""
+    if raw_path.startswith(CLASSIC_PREFIX):
+        deployment, slash, rest = raw_path[len(CLASSIC_PREFIX) :].partition("/")
+        operation = _OPERATION.get(slash + rest)
+        if operation is None or not deployment:
+            return None
+        return Asked(Surface.CLASSIC, operation, unquote(deployment))
+    for surface, prefix in ((Surface.OPENAI, OPENAI_PREFIX), (Surface.V1, V1_PREFIX)):
+        if raw_path.startswith(prefix):
+            operation = _OPERATION.get(raw_path[len(prefix) :])
+            if operation is not None:
+                return Asked(surface, operation)
+    return None
+
+
+def classic_path(operation: Operation, deployment: str, api_version: str) -> str:
+    """Path and query on an Azure resource; the deployment's name is encoded as one segment."""
+    if not deployment or deployment in {".", ".."}:
+        raise InvalidDeployment(f"{deployment!r} cannot be a deployment's name")
+    segment = quote(deployment, safe="")
+    return f"{CLASSIC_PREFIX}{segment}{_SUFFIX[operation]}?api-version={quote(api_version, safe='')}"
+
+
+def v1_path(operation: Operation) -> str:
+    """Path on an Azure resource's v1 surface."""
+    return V1_PREFIX + _SUFFIX[operation]
+
+
+def openai_path(operation: Operation, base_path: str) -> str:
+    """Path on an OpenAI-compatible server whose endpoint ends in `base_path`, for example /v1."""
+    return base_path + _SUFFIX[operation]
