@@ -1,1 +1,62 @@
-"""smalt: the transparent layer between applications and Azure OpenAI."""
+"""smalt: the transparent layer between applications and Azure OpenAI.
+
+    from smalt import AzureOpenAI      # in place of: from openai import AzureOpenAI
+
+Names are resolved when they are first used, so that `import smalt` stays light.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from smalt.client.fleet import Fleet
+    from smalt.client.sdk import AsyncAzureOpenAI, AsyncOpenAI, AzureOpenAI, OpenAI
+    from smalt.config.schema import Settings
+    from smalt.errors import (
+        ConfigurationError,
+        InvalidDeployment,
+        InvalidEndpoint,
+        MissingAuth,
+        MissingExtra,
+        ModelNotAvailableError,
+        SmaltError,
+    )
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AsyncAzureOpenAI",
+    "AsyncOpenAI",
+    "AzureOpenAI",
+    "ConfigurationError",
+    "Fleet",
+    "InvalidDeployment",
+    "InvalidEndpoint",
+    "MissingAuth",
+    "MissingExtra",
+    "ModelNotAvailableError",
+    "OpenAI",
+    "Settings",
+    "SmaltError",
+]
+
+_HOMES = {
+    "AsyncAzureOpenAI": "client.sdk",
+    "AsyncOpenAI": "client.sdk",
+    "AzureOpenAI": "client.sdk",
+    "Fleet": "client.fleet",
+    "OpenAI": "client.sdk",
+    "Settings": "config.schema",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'smalt' has no attribute {name!r}")
+    try:
+        return getattr(import_module(f"smalt.{_HOMES.get(name, 'errors')}"), name)
+    except ModuleNotFoundError as error:
+        if error.name != "openai":
+            raise
+    missing_extra = import_module("smalt.errors").MissingExtra
+    raise missing_extra(f"smalt.{name}", "openai")

@@ -16,6 +16,7 @@ SmaltError
 └── UpstreamError                the other side failed
     ├── DeploymentNotFound
     ├── UpstreamAuthFailed
+    │   └── Unauthorized
     ├── RateLimited
     ├── NoUpstreamAvailable
     ├── UpstreamTimeout
@@ -187,6 +188,15 @@ class UpstreamAuthFailed(UpstreamError):
     code = "upstream_auth_failed"
     http_status = 502
     resolution = ("Check the api_keys of the resources named above: the key must belong to that resource.",)
+
+
+class Unauthorized(UpstreamAuthFailed):
+    """The same, told by the library: there the credential is the caller's own."""
+
+    code = "unauthorized"
+    type = "authentication_error"
+    http_status = 401
+    status = "UNAUTHENTICATED"
 
 
 class RateLimited(UpstreamError):

@@ -7,10 +7,8 @@ from typing import Protocol
 from smalt.dispatch.connections import Response
 from smalt.dispatch.dispatcher import OpenCall
 from smalt.dispatch.run import SendFailed
-from smalt.errors import StreamInterrupted
+from smalt.dispatch.watched import WatchedStream
 from smalt.types import Usage
-from smalt.wire.error_body import error_event
-from smalt.wire.sse import StreamWatch
 
 
 class Writer(Protocol):
@@ -23,28 +21,22 @@ class Writer(Protocol):
 
 
 async def relay_events(source: Response, call: OpenCall, writer: Writer, *, idle_s: float) -> None:
-    """Forward a stream of events until it has ended. One that breaks, or stops without its end, is closed
-    with an error event. Cancelled when the caller leaves: the upstream is dropped at once."""
-    watch = StreamWatch(hide_usage=not call.facts.asks_usage)
+    """Forward a stream of events until it has ended. Cancelled when the caller leaves: the upstream is
+    dropped at once."""
+    stream = WatchedStream(call)
 
     def forward(data: bytes) -> None:
-        events = watch.feed(data)
+        events = stream.feed(data)
         if events:
             writer.write(events)
 
     try:
         failed = await _drain(source, forward, writer, idle_s=idle_s)
     except BaseException:
-        call.abandon(_spent(watch, call))
+        stream.leave()
         raise
-    if failed is not None:
-        writer.write(error_event(StreamInterrupted(f"the stream broke: {failed}")))
-    elif watch.ended:
-        writer.write(watch.rest())
-    else:
-        writer.write(error_event(StreamInterrupted("the stream stopped without a finish reason")))
+    writer.write(stream.last(failed))
     writer.end()
-    call.finish(_spent(watch, call), estimated=watch.usage is None)
 
 
 async def relay_bytes(source: Response, call: OpenCall, writer: Writer, *, idle_s: float) -> None:
@@ -77,8 +69,3 @@ async def _drain(
         return await ended
     finally:
         source.close()
-
-
-def _spent(watch: StreamWatch, call: OpenCall) -> Usage:
-    """As reported; else the prompt's estimate and a token per event."""
-    return watch.usage or Usage(call.facts.prompt_tokens, watch.events)

@@ -1,9 +1,8 @@
 """The way of a model call through the gateway: key, facts, call, answer."""
 
 import uuid
-from functools import lru_cache
-from urllib.parse import quote
 
+from smalt.dispatch.answer_headers import answer_headers, request_headers
 from smalt.dispatch.connections import Response
 from smalt.dispatch.dispatcher import Dispatcher, OpenCall
 from smalt.dispatch.relay import relay_bytes, relay_events
@@ -17,11 +16,6 @@ from smalt.types import Usage
 from smalt.wire import paths
 from smalt.wire.error_body import error_body, error_headers
 from smalt.wire.facts import read_facts
-from smalt.wire.prices import usd_text
-
-# Azure's answer headers that callers may rely on; all others stay behind.
-FORWARDED = (b"x-ms-", b"x-ratelimit-", b"retry-after", b"apim-request-id", b"x-request-id", b"openai-")
-DESCRIBES_BODY = {b"content-type", b"content-encoding"}
 
 
 class ModelCalls:
@@ -46,7 +40,7 @@ class ModelCalls:
 
             answer = await run_async(call, send)
         except SmaltError as error:
-            headers = [*error_headers(error), (b"x-smalt-request-id", request_id.encode())]
+            headers = [*error_headers(error), *request_headers(request_id)]
             exchange.respond(error.http_status or 500, headers, error_body(error))
             return
         await self._answer(exchange, call, answer)
@@ -61,49 +55,14 @@ class ModelCalls:
         return self._dispatcher.open(facts, request_id, total_s=self._timeouts.total_s)
 
     async def _answer(self, exchange: Exchange, call: OpenCall, answer: Answer[Response]) -> None:
-        headers = self._headers(call, answer)
+        headers = answer_headers(call, answer)
         if answer.stream is None:
-            self._respond(exchange, call, answer, headers)
+            if answer.usage is not None:
+                call.finish(answer.usage)
+            elif answer.status < 400:
+                call.finish(Usage(call.facts.prompt_tokens), estimated=True)
+            exchange.respond(answer.status, headers, answer.body)
             return
         exchange.start(answer.status, headers)
         relay = relay_events if call.facts.stream else relay_bytes
         await relay(answer.stream, call, exchange, idle_s=self._timeouts.stream_idle_s)
-
-    def _respond(
-        self,
-        exchange: Exchange,
-        call: OpenCall,
-        answer: Answer[Response],
-        headers: list[tuple[bytes, bytes]],
-    ) -> None:
-        if 200 <= answer.status < 300:
-            usage = answer.usage or Usage(call.facts.prompt_tokens)
-            cost_nusd = call.cost_nusd(usage)
-            if cost_nusd is not None:
-                headers.append((b"x-smalt-cost-usd", usd_text(cost_nusd).encode()))
-            call.finish(usage, estimated=answer.usage is None)
-        else:
-            headers.append((b"x-should-retry", b"false"))
-        exchange.respond(answer.status, headers, answer.body)
-
-    def _headers(self, call: OpenCall, answer: Answer[Response]) -> list[tuple[bytes, bytes]]:
-        headers = [
-            (name, value)
-            for name, value in answer.headers
-            if name in DESCRIBES_BODY or name.startswith(FORWARDED)
-        ]
-        headers.append((b"x-smalt-request-id", call.request_id.encode()))
-        headers.append((b"x-smalt-attempts", str(len(call.attempts)).encode()))
-        if call.upstream is not None:
-            headers.append((b"x-smalt-upstream", _header_value(call.upstream.name)))
-            if call.upstream.region:
-                headers.append((b"x-smalt-region", _header_value(call.upstream.region)))
-        if answer.rewrites:
-            headers.append((b"x-smalt-rewrites", ",".join(answer.rewrites).encode()))
-        return headers
-
-
-@lru_cache(maxsize=1_000)
-def _header_value(name: str) -> bytes:
-    """A name as it may stand in a header: deployments can be called anything, line breaks included."""
-    return quote(name, safe="/-._~ :+@").encode()

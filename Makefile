@@ -1,0 +1,51 @@
+# One door to every command. Needs Python 3.11+, git and make; everything else goes into .venv.
+
+SYNC := .venv/bin/uv sync --locked --quiet --extra openai --extra gateway --extra emulator
+READY := .venv/.synced
+READY_OPENAI2 := .venv-openai2/.synced
+ARGS ?=
+
+unexport VIRTUAL_ENV
+
+.PHONY: help setup demo run test check bench soak interop clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z].*:.*## / {sub(/:.*/, "", $$1); printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+setup: $(READY) $(READY_OPENAI2) ## prepare both environments, run nothing
+
+demo: $(READY) ## the tour: a fleet, a lost region, the bill; offline, ends by itself
+	@.venv/bin/smalt demo $(ARGS)
+
+run: $(READY) ## the gateway on :8000, before Azure if configured, else before the emulator
+	@.venv/bin/smalt serve --emulate-if-unconfigured $(ARGS)
+
+test: setup ## the whole suite, then the SDK tests once more with openai 2.x
+	.venv/bin/pytest -q -n auto --dist loadfile $(ARGS)
+	.venv-openai2/bin/pytest -q -m "sdk and not live"
+
+check: $(READY) ## format, lint, types, layers, docs; changes nothing
+	@.venv/bin/python tools/check.py
+
+bench: ## speed (not built yet)
+soak: ## long runs (not built yet)
+interop: ## other people's SDKs (not built yet)
+bench soak interop:
+	@echo "make $@ is not built yet" >&2; exit 1
+
+clean: ## remove both environments and every cache
+	rm -rf .venv .venv-openai2 .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/bin/uv:
+	@tools/bootstrap
+
+$(READY): pyproject.toml uv.lock | .venv/bin/uv
+	@echo "preparing .venv"
+	@UV_PROJECT_ENVIRONMENT=.venv $(SYNC) --group openai3
+	@touch $@
+
+$(READY_OPENAI2): pyproject.toml uv.lock | $(READY)
+	@echo "preparing .venv-openai2"
+	@UV_PROJECT_ENVIRONMENT=.venv-openai2 $(SYNC) --group openai2 --python .venv/bin/python
+	@touch $@

@@ -1,0 +1,1 @@
+"""The library door: SDK clients and transports over one fleet."""

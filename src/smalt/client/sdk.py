@@ -1,0 +1,134 @@
+"""The official openai clients over a fleet: the same classes, the same arguments, one changed import.
+
+Retries belong to the fleet, so the SDK's own are off. The base URL is a name that resolves nowhere: should
+a request ever miss the transport, it reaches nobody.
+"""
+
+import os
+from collections.abc import Mapping
+from typing import Any, Self
+
+import openai
+
+from smalt.client.fleet import Fleet
+from smalt.client.transports import library_of_the_sdk, transport_classes
+from smalt.config import Settings
+from smalt.errors import ConfigurationError
+
+NOWHERE = "https://smalt.invalid"
+PLACEHOLDER_KEY = "held-by-the-fleet"
+DEFAULT_VERSION = "2024-10-21"
+
+
+class _OverFleet:
+    """What the four clients share; stands before the SDK's class in their bases."""
+
+    fleet: Fleet
+
+    def copy(self, **changes: Any) -> Self:
+        """As the SDK's: the same client with some options changed, over the same fleet."""
+        extra = {"fleet": self.fleet, **(changes.pop("_extra_kwargs", None) or {})}
+        changes["max_retries"] = 0
+        copied: Self = super().copy(_extra_kwargs=extra, **changes)  # type: ignore[misc]
+        return copied
+
+    with_options = copy
+
+
+class AzureOpenAI(_OverFleet, openai.AzureOpenAI):
+    """`openai.AzureOpenAI` over a fleet.
+
+    With the official arguments the fleet is that one resource; with none it is found: `smalt.yaml` here, or
+    the environment. `fleet`: use this one. Raises ConfigurationError.
+    """
+
+    def __init__(self, *, fleet: Fleet | None = None, **sdk: Any) -> None:
+        self.fleet, options = _azure_options(fleet, sdk)
+        options.setdefault("http_client", _http_client(self.fleet))
+        super().__init__(**options)
+
+
+class AsyncAzureOpenAI(_OverFleet, openai.AsyncAzureOpenAI):
+    """`openai.AsyncAzureOpenAI` over a fleet; see `AzureOpenAI`. For one event loop."""
+
+    def __init__(self, *, fleet: Fleet | None = None, **sdk: Any) -> None:
+        self.fleet, options = _azure_options(fleet, sdk)
+        options.setdefault("http_client", _async_http_client(self.fleet))
+        super().__init__(**options)
+
+
+class OpenAI(_OverFleet, openai.OpenAI):
+    """`openai.OpenAI` over a fleet, found as by `AzureOpenAI` when not given."""
+
+    def __init__(self, *, fleet: Fleet | None = None, **sdk: Any) -> None:
+        self.fleet, options = _openai_options(fleet, sdk)
+        options.setdefault("http_client", _http_client(self.fleet))
+        super().__init__(**options)
+
+
+class AsyncOpenAI(_OverFleet, openai.AsyncOpenAI):
+    """`openai.AsyncOpenAI` over a fleet, found as by `AzureOpenAI` when not given. For one event loop."""
+
+    def __init__(self, *, fleet: Fleet | None = None, **sdk: Any) -> None:
+        self.fleet, options = _openai_options(fleet, sdk)
+        options.setdefault("http_client", _async_http_client(self.fleet))
+        super().__init__(**options)
+
+
+def _azure_options(fleet: Fleet | None, sdk: Mapping[str, Any]) -> tuple[Fleet, dict[str, Any]]:
+    """The fleet, and what the SDK's constructor gets."""
+    options = dict(sdk)
+    copied = fleet is not None and "base_url" in options
+    address = {name: options.pop(name, None) for name in ("azure_endpoint", "api_key")}
+    for name in ("azure_ad_token", "azure_ad_token_provider"):
+        if options.pop(name, None) is not None:
+            raise ConfigurationError(f"{name}: Entra ID is not built yet; use an API key")
+    if fleet is None:
+        _refuse_http_client(options)
+        address["azure_endpoint"] = address["azure_endpoint"] or options.pop("base_url", None)
+        fleet = _one_resource(address, options.get("api_version")) if any(address.values()) else Fleet.load()
+    if not copied:
+        options["azure_endpoint"] = NOWHERE
+    options["api_version"] = options.get("api_version") or DEFAULT_VERSION
+    return fleet, {**options, "api_key": PLACEHOLDER_KEY, "max_retries": 0}
+
+
+def _openai_options(fleet: Fleet | None, sdk: Mapping[str, Any]) -> tuple[Fleet, dict[str, Any]]:
+    options = dict(sdk)
+    if fleet is None:
+        _refuse_http_client(options)
+        for name in ("base_url", "api_key"):
+            if options.get(name) is not None:
+                raise ConfigurationError(
+                    f"smalt.OpenAI takes no {name}: addresses and keys come from the fleet; name the "
+                    "server in smalt.yaml (kind: openai)"
+                )
+        fleet = Fleet.load()
+    options.setdefault("base_url", f"{NOWHERE}/v1")
+    return fleet, {**options, "api_key": PLACEHOLDER_KEY, "max_retries": 0}
+
+
+def _refuse_http_client(options: Mapping[str, Any]) -> None:
+    if options.get("http_client") is not None:
+        raise ConfigurationError(
+            "http_client cannot be combined with smalt's clients, which bring their own; give "
+            "openai.AzureOpenAI a client made with Fleet.transport() instead"
+        )
+
+
+def _one_resource(address: Mapping[str, Any], api_version: str | None) -> Fleet:
+    """The resource the official arguments describe; what they leave out comes from the environment."""
+    endpoint = address["azure_endpoint"] or os.environ.get("AZURE_OPENAI_ENDPOINT", "")
+    key = address["api_key"] or os.environ.get("AZURE_OPENAI_API_KEY", "")
+    if callable(key):
+        raise ConfigurationError("api_key: a function is not built yet; use a text")
+    resource = {"endpoint": str(endpoint), "api_keys": [key], "api_version": api_version or DEFAULT_VERSION}
+    return Fleet(Settings.model_validate({"resources": {"default": resource}}))
+
+
+def _http_client(fleet: Fleet) -> Any:
+    return transport_classes(library_of_the_sdk()).http.Client(transport=fleet.transport())
+
+
+def _async_http_client(fleet: Fleet) -> Any:
+    return transport_classes(library_of_the_sdk()).http.AsyncClient(transport=fleet.async_transport())

@@ -1,0 +1,104 @@
+"""The worlds examples run in: nothing, an emulator with a smalt.yaml, a gateway."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from smalt.emulator.testing import running
+
+EXAMPLE_S = 60
+START_S = 20
+GATEWAY_KEY = "sk-example"
+SHOWN_ADDRESS = "127.0.0.1:8000"  # in documents; the tests use a free port
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """A working directory and what is set in the environment."""
+
+    folder: Path
+    variables: dict[str, str] = field(default_factory=dict)
+    address: str = SHOWN_ADDRESS
+
+    def run(self, command: list[str]) -> None:
+        """Run to a good end."""
+        done = subprocess.run(
+            [word.replace(SHOWN_ADDRESS, self.address) for word in command],
+            cwd=self.folder,
+            env=os.environ | self.variables,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=EXAMPLE_S,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="session")
+def plain_world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return World(tmp_path_factory.mktemp("plain"))
+
+
+@pytest.fixture(scope="session")
+def library_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """`smalt.yaml` and the AZURE_OPENAI_ variables point at a running emulator."""
+    folder = tmp_path_factory.mktemp("library")
+    with running() as emulator:
+        (folder / "smalt.yaml").write_text(emulator.config_text)
+        yield World(
+            folder,
+            {
+                "AZURE_OPENAI_ENDPOINT": emulator.url("east"),
+                "AZURE_OPENAI_API_KEY": emulator.key("east"),
+                "OPENAI_API_VERSION": "2024-10-21",
+            },
+        )
+
+
+@pytest.fixture(scope="session")
+def gateway_world(library_world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """The OPENAI_ variables point at a gateway before the same emulator."""
+    folder = tmp_path_factory.mktemp("gateway")
+    keys = f"\ngateway:\n  keys: [{{alias: example, key: {GATEWAY_KEY}}}]\n"
+    config = folder / "smalt.yaml"
+    config.write_text((library_world.folder / "smalt.yaml").read_text() + keys)
+    address = f"127.0.0.1:{free_port()}"
+    serve = [sys.executable, "-m", "smalt", "serve", "--config", str(config), "--listen", address]
+    output = folder / "gateway.log"
+    with output.open("w") as log, subprocess.Popen(serve, stdout=log, stderr=log, cwd=folder) as gateway:
+        try:
+            wait_until_ready(f"http://{address}/health/ready", gateway, output)
+            here = {"OPENAI_BASE_URL": f"http://{address}/v1", "OPENAI_API_KEY": GATEWAY_KEY}
+            yield World(folder, library_world.variables | here, address)
+        finally:
+            gateway.terminate()
+
+
+def wait_until_ready(url: str, process: subprocess.Popen[bytes], output: Path) -> None:
+    """Until `url` answers 200; fails with the process's output if it ends before, or takes too long."""
+    until = time.monotonic() + START_S
+    while time.monotonic() < until and process.poll() is None:
+        try:
+            with urllib.request.urlopen(url, timeout=1):  # noqa: S310  # loopback
+                return
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            time.sleep(0.05)
+    pytest.fail(f"the gateway did not get ready:\n{output.read_text()}")
+
+
+def free_port() -> int:
+    """A port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
