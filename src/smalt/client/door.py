@@ -34,8 +34,8 @@ class Door:
         asked = paths.parse(raw_path) if request.method == "POST" else None
         if asked is None:
             raise UnsupportedOperation(f"{request.method} {raw_path} is no operation smalt routes yet")
-        total_s = self._assembly.timeouts.total_s
-        return self._assembly.dispatcher.open(read_facts(asked, body), request_id, total_s=total_s)
+        patience_s = self._timeout(request)["read"] or self._assembly.timeouts.total_s
+        return self._assembly.dispatcher.open(read_facts(asked, body), request_id, total_s=patience_s)
 
     def outgoing(
         self, upstream: str, call: OpenCall, request: "httpx2.Request", body: bytes
@@ -92,6 +92,6 @@ class Door:
     def _timeout(self, request: "httpx2.Request") -> dict[str, float | None]:
         """The SDK's own, in seconds; connecting is never given longer than the fleet allows."""
         timeouts = self._assembly.timeouts
-        wanted = request.extensions.get("timeout") or dict.fromkeys(("read", "write"), timeouts.total_s)
+        wanted = {"read": timeouts.total_s, **request.extensions.get("timeout", {})}
         connect_s = min(wanted.get("connect") or timeouts.connect_s, timeouts.connect_s)
         return {**wanted, "connect": connect_s}

@@ -1,0 +1,130 @@
+"""The control plane: look at the emulator and make it misbehave, on a port of its own.
+
+GET  /_emulator/state
+GET  /_emulator/bill?limit=100          the newest lines with their sums
+GET  /_emulator/log?resource=&limit=100
+POST /_emulator/reset                   bill, log, quotas and switches
+POST /_emulator/resources/{name}        {"mode": "up" | "down" | "error" | "hang", "error": name, "count": n,
+                                         "latency_ms": ms, "token_ms": ms}; what is left out stays
+"""
+
+from typing import Annotated, Any
+from urllib.parse import parse_qs, unquote
+
+import msgspec
+
+from smalt.emulator.refusals import catalogue
+from smalt.emulator.server import Reply, Request
+from smalt.emulator.world import Mode, Resource, World
+
+DEFAULT_LIMIT = 100
+_PREFIX = "/_emulator/"
+
+Millis = Annotated[float, msgspec.Meta(ge=0)]
+
+
+class Change(msgspec.Struct, forbid_unknown_fields=True):
+    mode: Mode | None = None
+    error: str | None = None
+    count: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    latency_ms: Millis | None = None
+    token_ms: Millis | None = None
+
+
+class _BadRequest(Exception):  # never leaves this file
+    pass
+
+
+class ControlPlane:
+    """The handler of the control port."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def __call__(self, request: Request, reply: Reply) -> None:
+        try:
+            status, told = 200, await self._answer(request)
+        except _BadRequest as error:
+            status, told = 400, {"error": str(error)}
+        if told is None:
+            status, told = 404, {"error": f"there is no {request.method} {request.path} here"}
+        reply.send(status, {"content-type": "application/json"}, msgspec.json.encode(told))
+
+    async def _answer(self, request: Request) -> dict[str, Any] | None:
+        """None: no such path."""
+        if not request.path.startswith(_PREFIX):
+            return None
+        query = {name: values[0] for name, values in parse_qs(request.query).items()}
+        world = self._world
+        match (request.method, *request.path.removeprefix(_PREFIX).split("/")):
+            case ("GET", "state"):
+                return self._state()
+            case ("GET", "bill"):
+                return world.bill.report(_limit(query))
+            case ("GET", "log"):
+                name = query.get("resource")
+                if name:
+                    self._resource(name)
+                return {"entries": world.log.report(resource=name, limit=_limit(query))}
+            case ("POST", "reset"):
+                world.reset()
+                for resource in world.resources.values():
+                    await resource.listener.open()
+                return self._state()
+            case ("POST", "resources", name):
+                resource = self._resource(unquote(name))
+                await apply(_change(request.body), resource)
+                return resource.report()
+            case _:
+                return None
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "seed": self._world.seed,
+            "uptime_s": round(self._world.now(), 3),
+            "resources": {name: resource.report() for name, resource in self._world.resources.items()},
+        }
+
+    def _resource(self, name: str) -> Resource:
+        try:
+            return self._world.resources[name]
+        except KeyError:
+            known = ", ".join(self._world.resources)
+            raise _BadRequest(f"there is no resource {name!r}; the fleet has {known}") from None
+
+
+async def apply(change: Change, resource: Resource) -> None:
+    """Set the switches, then open or shut the port to match."""
+    switches = resource.switches
+    if change.latency_ms is not None:
+        switches.latency_ms = change.latency_ms
+    if change.token_ms is not None:
+        switches.token_ms = change.token_ms
+    if change.mode is None:
+        return
+    switches.mode, switches.error, switches.count = change.mode, change.error, change.count
+    if change.mode == "down":
+        resource.listener.shut()
+    else:
+        await resource.listener.open()
+
+
+def _change(body: bytes) -> Change:
+    try:
+        change = msgspec.json.decode(body, type=Change)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _BadRequest(f"the body cannot be used: {error}") from error
+    if change.error is not None and change.error not in catalogue():
+        raise _BadRequest(f"there is no error {change.error!r}; use one of {', '.join(catalogue())}")
+    if (change.mode == "error") != (change.error is not None):
+        raise _BadRequest('mode "error" and the name of an error go together')
+    if change.count is not None and change.mode not in {"error", "hang"}:
+        raise _BadRequest('count goes with mode "error" or "hang"')
+    return change
+
+
+def _limit(query: dict[str, str]) -> int:
+    text = query.get("limit", str(DEFAULT_LIMIT))
+    if not text.isdecimal():
+        raise _BadRequest(f"limit must be a whole number from 0, got {text!r}")
+    return int(text)

@@ -1,0 +1,97 @@
+"""The emulator as a whole: ports opened and closed together."""
+
+import asyncio
+import contextlib
+import re
+import signal
+from collections.abc import Callable
+
+import msgspec
+
+from smalt.emulator.control import ControlPlane
+from smalt.emulator.dataplane import DataPlane
+from smalt.emulator.fleet import Fleet
+from smalt.emulator.server import Listener
+from smalt.emulator.world import World
+
+_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
+
+
+class Emulator:
+    """An offline Azure OpenAI. To be started, used and stopped in one event loop.
+
+    `seed`: decides, with each request, what is answered.
+    """
+
+    def __init__(self, fleet: Fleet, *, seed: int = 0) -> None:
+        self.fleet = fleet
+        self._world = World(fleet, seed)
+        self._control = Listener("the control plane", fleet.control_port, ControlPlane(self._world))
+        for name, resource in self._world.resources.items():
+            plane = DataPlane(self._world, resource)
+            resource.listener = Listener(f"resource {name}", resource.spec.port, plane)
+
+    @property
+    def control_url(self) -> str:
+        return self._control.url
+
+    def url(self, resource: str) -> str:
+        return self._world.resources[resource].listener.url
+
+    async def start(self) -> None:
+        """Open every port, or none: raises `ConfigurationError` if one is taken."""
+        try:
+            for listener in self._listeners():
+                await listener.open()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Cut what is in flight and give the ports back. Harmless if stopped."""
+        for listener in self._listeners():
+            await listener.close()
+
+    def smalt_config(self) -> str:
+        """A `smalt.yaml` that uses every deployment, each resource with its first key."""
+        lines = ["resources:"]
+        for name, spec in self.fleet.resources.items():
+            lines += [
+                f"  {name}:",
+                f"    endpoint: {self.url(name)}",
+                f"    region: {spec.region}",
+                f"    api_keys: [{_quoted(spec.keys[0])}]",
+                "    deployments:",
+            ]
+            lines += [
+                f"      {d.name if _PLAIN.fullmatch(d.name) else _quoted(d.name)}: "
+                f"{{model: {d.model}, sku: {d.sku}, quota_tpm: {d.capacity}k}}"
+                for d in spec.deployments.values()
+            ]
+        return "\n".join(lines) + "\n"
+
+    def _listeners(self) -> list[Listener]:
+        return [self._control, *(resource.listener for resource in self._world.resources.values())]
+
+
+async def serve(fleet: Fleet, *, seed: int, ready: Callable[[Emulator], None]) -> None:
+    """Run until SIGINT or SIGTERM. `ready` is called once, when all ports are open.
+
+    Main thread only. Raises `ConfigurationError` if a port is taken.
+    """
+    emulator = Emulator(fleet, seed=seed)
+    over = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError):  # Windows: there Ctrl-C cancels this task instead
+            loop.add_signal_handler(number, over.set)
+    await emulator.start()
+    try:
+        ready(emulator)
+        await over.wait()
+    finally:
+        await emulator.stop()
+
+
+def _quoted(text: str) -> str:
+    return msgspec.json.encode(text).decode()
