@@ -1,0 +1,96 @@
+"""Fill in what the file only refers to: `${VAR}`, `.env` and secrets in files."""
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from smalt.config.document import ConfigProblem, Document, KeyPath, Place, is_secret, raise_problems
+from smalt.config.read import read_text
+
+_VARIABLE = re.compile(r"\$\$|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
+_LINE = re.compile(
+    r"""(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*=\s*
+    (?:'(?P<single>[^']*)' | "(?P<double>(?:[^"\\]|\\.)*)" | (?P<bare>[^'"\s#](?:[^\n]*?))?)
+    \s*(?:(?<!\S)\#.*)?""",
+    re.VERBOSE,
+)
+_ESCAPES = {r"\n": "\n", r"\r": "\r", r"\t": "\t"}
+
+
+def with_dotenv(env: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """The environment, completed by `.env` in the folder. An empty variable counts as unset."""
+    path = folder / ".env"
+    found = parse_dotenv(read_text(path, ".env"), ".env") if path.is_file() else {}
+    return found | {name: value for name, value in env.items() if value}
+
+
+def parse_dotenv(text: str, name: str) -> dict[str, str]:
+    """KEY=VALUE lines; quotes, comments and a leading `export` as a shell has them."""
+    found: dict[str, str] = {}
+    problems: list[ConfigProblem] = []
+    for number, line in enumerate(text.split("\n"), start=1):
+        content = line.strip()
+        if not content or content.startswith("#"):
+            continue
+        if not (match := _LINE.fullmatch(content)):
+            problems.append(Place(name, number, 1).problem("", "expected KEY=VALUE"))
+            continue
+        value = match["single"] or match["bare"] or ""
+        if match["double"]:
+            value = re.sub(r"\\.", lambda m: _ESCAPES.get(m[0], m[0][1]), match["double"])
+        found[match["name"]] = value
+    if problems:
+        raise_problems(name, problems)
+    return found
+
+
+def fill_variables(document: Document, env: Mapping[str, str]) -> None:
+    """Replace `${VAR}`, `${VAR:-default}` and `$$` in all values; an empty variable counts as missing."""
+
+    def fill(text: str, path: KeyPath) -> str:
+        def value(match: re.Match[str]) -> str:
+            name = match["name"]
+            if name is None:
+                return "$"
+            found = env.get(name) or match["default"]
+            if found is None:
+                document.report(path, f"the environment variable {name} is not set")
+            return found or ""
+
+        if "${" in _VARIABLE.sub("", text):
+            document.report(path, "expected ${NAME} or ${NAME:-default}; write $$ for a dollar sign")
+        if "$" in text:
+            document.written[path] = text
+        return _VARIABLE.sub(value, text)
+
+    document.data = _change(document.data, (), fill)
+
+
+def read_secret_files(document: Document, folder: Path) -> None:
+    """Replace `file:/path` by the content of the file where a secret stands; relative to the folder."""
+
+    def content(text: str, path: KeyPath) -> str:
+        if not (text.startswith("file:") and is_secret(path)):
+            return text
+        file = folder / text.removeprefix("file:")
+        try:
+            secret = file.read_text(encoding="utf-8").strip()
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "not a text file"
+            document.report(path, f"the secret file cannot be read: {reason}")
+            return ""
+        if not secret:
+            document.report(path, "the secret file is empty")
+        return secret
+
+    document.data = _change(document.data, (), content)
+
+
+def _change(value: Any, path: KeyPath, change: Callable[[str, KeyPath], str]) -> Any:
+    """The same data with every text changed."""
+    if isinstance(value, dict):
+        return {key: _change(item, (*path, key), change) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_change(item, (*path, index), change) for index, item in enumerate(value)]
+    return change(value, path) if isinstance(value, str) else value

@@ -1,0 +1,52 @@
+"""Read, fill and check in one go."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from smalt.config.check import check
+from smalt.config.document import Document, Place, raise_problems
+from smalt.config.environment import read_environment
+from smalt.config.fill import fill_variables, read_secret_files, with_dotenv
+from smalt.config.read import merge, read_file
+from smalt.config.schema import Settings
+
+FILE = "smalt.yaml"
+
+
+def load(
+    path: Path | None = None, *, env: Mapping[str, str], overlay: str | None = None, cwd: Path
+) -> Settings:
+    """Load a file, or `smalt.yaml` in `cwd` if there is one, or else what the environment says.
+
+    `overlay`: prod lays `environments/prod.yaml`, beside the file, over it. Raises ConfigurationError with
+    every problem at once; InvalidEndpoint, InvalidDeployment or MissingAuth if all are of that kind.
+    """
+    file = cwd / (path or FILE)
+    folder = file.parent
+    if path is None and not file.exists():
+        if overlay:
+            raise_problems(FILE, [Place(FILE).problem("", f"no such file to lay --env {overlay} over")])
+        document = read_environment(with_dotenv(env, cwd))
+    else:
+        document = read_file(file, _name(file, cwd))
+        if overlay:
+            document = merge(document, _read_overlay(overlay, folder, cwd))
+        fill_variables(document, with_dotenv(env, folder))
+    read_secret_files(document, folder)
+    return check(document)
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON schema of `smalt.yaml`, for editors."""
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Settings.model_json_schema()}
+    return schema | {"title": "smalt.yaml"}
+
+
+def _read_overlay(overlay: str, folder: Path, cwd: Path) -> Document:
+    file = folder / "environments" / f"{overlay}.yaml"
+    return read_file(file, _name(file, cwd))
+
+
+def _name(file: Path, cwd: Path) -> str:
+    return str(file.relative_to(cwd) if file.is_relative_to(cwd) else file)

@@ -1,0 +1,336 @@
+"""The shape of `smalt.yaml`: one class per section, one described field per key.
+
+The descriptions become the reference page and the JSON schema. Programs build the same objects, most
+easily by `Settings.model_validate({...})`. Whether the values make sense together says `check.py`.
+"""
+
+import re
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from smalt.config.endpoint import base_url, is_private_link
+
+_FACTORS = {"": 1, "k": 1_000, "m": 1_000_000}
+
+
+def _number(expected: str, accept: Callable[[Decimal], bool], *, units: str = "()") -> BeforeValidator:
+    """Read a number, or a text that holds one; `expected` is what the message asks for."""
+    pattern = re.compile(r"(-?[0-9]{1,12}(?:\.[0-9]{1,9})?)" + units)
+
+    def read(value: object) -> object:
+        match = None if isinstance(value, bool) else pattern.fullmatch(str(value).lower())
+        number = Decimal(match[1]) * _FACTORS[match[2]] if match else None
+        if number is None or not accept(number):
+            raise PydanticCustomError("number", expected)
+        return int(number) if number % 1 == 0 else float(number)
+
+    return BeforeValidator(read)
+
+
+def _number_schema(kind: str, text: str = r"^\$\{", **limits: float) -> WithJsonSchema:
+    return WithJsonSchema({"anyOf": [{"type": kind, **limits}, {"type": "string", "pattern": text}]})
+
+
+Count = Annotated[
+    int,
+    _number("expected a whole number above 0", lambda n: n > 0 and n % 1 == 0),
+    _number_schema("integer", minimum=1),
+]
+Tokens = Annotated[
+    int,
+    _number(
+        "expected a whole number of tokens above 0 such as 120000, 120k or 1.5m",
+        lambda n: n > 0 and n % 1 == 0,
+        units="([km]?)",
+    ),
+    _number_schema("integer", r"^(\$\{.*|\d+(\.\d+)?[kKmM]?)$", minimum=1),
+]
+Seconds = Annotated[
+    float,
+    _number("expected a number of seconds above 0", lambda n: n > 0),
+    _number_schema("number", exclusiveMinimum=0),
+]
+Delay = Annotated[
+    float,
+    _number("expected a number of seconds, 0 or more", lambda n: n >= 0),
+    _number_schema("number", minimum=0),
+]
+
+
+def _as_pool(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+def _as_identity(value: object) -> object:
+    return {"kind": value} if isinstance(value, str) else value
+
+
+def _stripped(value: object) -> object:
+    return value.strip() if isinstance(value, str) else value
+
+
+def _without_empty(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    return tuple(key for key in keys if key.get_secret_value())
+
+
+Pool = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_as_pool),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+]
+Secret = Annotated[SecretStr, BeforeValidator(_stripped)]
+Secrets = Annotated[tuple[Secret, ...], AfterValidator(_without_empty)]
+
+
+def _later(description: str, default: Any = None) -> Any:
+    """A field whose place is fixed but which does nothing yet: only its default is accepted (unbuilt.py)."""
+    return Field(default=default, description=description, json_schema_extra={"x-built": False})
+
+
+class Section(BaseModel):
+    """What every part of the file has in common."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, str_strip_whitespace=True
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_is_absent(cls, data: object) -> object:
+        """`region:` and `region: "${REGION:-}"` leave the default."""
+        if not isinstance(data, dict):
+            return data
+        return {k: v for k, v in data.items() if k not in cls.model_fields or v not in (None, "")}
+
+
+class Deployment(Section):
+    """A model served under a name by a resource; the name is exact and case-sensitive."""
+
+    model_config = ConfigDict(json_schema_extra={"required": ["model"]})
+
+    model: str = Field(default="", description="The name callers ask for. Required.")
+    sku: str | None = Field(
+        default=None,
+        description="Azure's deployment type, such as Standard, GlobalStandard or ProvisionedManaged. "
+        "Provisioned deployments are used first.",
+    )
+    quota_tpm: Tokens | None = Field(
+        default=None, description="What Azure grants, in tokens per minute: 120000, 120k or 1.5m."
+    )
+    limit_tpm: Tokens | None = Field(
+        default=None, description="Our own limit, at most quota_tpm. Absent: quota_tpm."
+    )
+    ptu: Count | None = _later("Provisioned throughput units.")
+    weight: Count = _later("Share of the load under the strategy `weighted`.", 1)
+
+
+class Identity(Section):
+    """How to get Entra tokens; the kind alone may stand for the whole."""
+
+    kind: Literal["default", "managed_identity", "workload_identity", "client_secret", "cli"] = Field(
+        default="default", description="Where tokens come from."
+    )
+    client_id: str | None = Field(default=None, description="Of a user-assigned identity or application.")
+    tenant_id: str | None = Field(default=None, description="The tenant of the application.")
+
+
+class Resource(Section):
+    """One Azure OpenAI account in one region, or one OpenAI-compatible server."""
+
+    model_config = ConfigDict(json_schema_extra={"required": ["endpoint", "deployments"]})
+
+    kind: Literal["azure", "openai"] = Field(
+        default="azure",
+        description="`openai`: any OpenAI-compatible server (a LiteLLM proxy, OpenAI, vLLM); "
+        "used only where a route names it.",
+    )
+    endpoint: str = Field(
+        default="",
+        description="The https URL of the resource. Whatever was pasted along (`/openai/v1`, a deployment's "
+        "path, the query) is cut; `kind: openai` keeps its path. Required.",
+    )
+    allow_http: bool = Field(default=False, description="Allow http to a host that is not loopback.")
+    region: str | None = Field(default=None, description="Azure's name of the region, such as swedencentral.")
+    api: Literal["auto", "classic", "v1"] = Field(
+        default="auto",
+        description="`auto`: the classic API at api_version for what it has, v1 for the rest.",
+    )
+    api_version: str = Field(
+        default="2024-10-21",
+        description="Version of the classic API: YYYY-MM-DD or YYYY-MM-DD-preview; or v1, preview, latest.",
+    )
+    api_keys: Secrets = Field(
+        default=(),
+        description="The key: literal, `${VAR}`, or `file:/path` (relative to this file). A second key, "
+        "`keyring:` and Key Vault URLs are not built yet.",
+    )
+    identity: Annotated[Identity, BeforeValidator(_as_identity)] | None = _later("Entra ID in place of keys.")
+    azure_id: str | None = Field(
+        default=None, description="The Azure resource id: `/subscriptions/.../accounts/NAME`. Informational."
+    )
+    deployments: dict[str, Deployment] = Field(
+        default={}, description="By deployment name. Only the resource named `default` may have none."
+    )
+
+    @property
+    def base_url(self) -> str:
+        """The endpoint cleaned: what requests are built on. ValueError if it is not usable."""
+        return base_url(self.endpoint, azure=self.kind == "azure", allow_http=self.allow_http)
+
+
+class ModelSettings(Section):
+    """How one model is served, where the default is not wanted."""
+
+    route: tuple[Pool, ...] = Field(
+        default=(),
+        description="Upstreams in order, as `resource/deployment`, or `resource` for all its deployments of "
+        "this model. An inner list shares the load. Absent: provisioned first, then all others.",
+    )
+    strategy: Literal["least_loaded", "round_robin", "weighted", "random", "least_latency"] = _later(
+        "How one of several free upstreams is picked.", "least_loaded"
+    )
+    fallbacks: tuple[str, ...] = _later("Models to use when no upstream of this one is free.", ())
+    residency: str | None = _later("Name of a residency zone the upstreams must lie in.")
+
+
+class Agent(Section):
+    """Named defaults: model, parameters, instructions."""
+
+    model: str | None = Field(default=None, description="The model used.")
+    temperature: float | None = Field(default=None, description="Sampling temperature.")
+    max_tokens: Count | None = Field(default=None, description="Most tokens of an answer.")
+    needs: tuple[str, ...] = Field(default=(), description="Abilities the model must have, such as tools.")
+    instructions: str | None = Field(default=None, description="The system message.")
+
+
+class Retry(Section):
+    """How often and how patiently one call is tried."""
+
+    max_attempts: Count = Field(default=5, description="Most sends of one call, over all upstreams.")
+    base_s: Delay = Field(default=1.0, description="First backoff; doubled with every repeat.")
+    cap_s: Delay = Field(default=32.0, description="Longest backoff.")
+    jitter_s: Delay = Field(default=1.0, description="Most random time added to a backoff.")
+    after_timeout: bool = Field(
+        default=False, description="Send again after a timeout, although the first may be billed."
+    )
+
+
+class Breaker(Section):
+    """When an upstream that fails again and again is left alone."""
+
+    failures: Count = Field(default=5, description="Failures in a row that open the breaker.")
+    open_s: Seconds = Field(default=30.0, description="How long it stays open.")
+
+
+class Timeouts(Section):
+    """How long to wait for an upstream."""
+
+    connect_s: Seconds = Field(default=5.0, description="For the connection.")
+    total_s: Seconds = Field(default=600.0, description="For a whole answer that is not streamed.")
+    stream_first_byte_s: Seconds = Field(default=300.0, description="For the first byte of a stream.")
+    stream_idle_s: Seconds = Field(default=300.0, description="Between two pieces of a stream.")
+
+
+class Network(Section):
+    """How upstreams are reached."""
+
+    ca_file: str | None = Field(default=None, description="Certificates to trust, as a PEM file.")
+    proxy: str | None = Field(default=None, description="URL of an HTTP proxy.")
+    no_proxy: tuple[str, ...] = Field(default=(), description="Hosts reached without the proxy.")
+
+
+class Degraded(Section):
+    """What to answer when nothing is available."""
+
+    status: Count = Field(default=503, description="HTTP status.")
+    message: str | None = Field(default=None, description="Text for the caller.")
+
+
+class GatewayKey(Section):
+    """A fixed gateway key."""
+
+    model_config = ConfigDict(json_schema_extra={"required": ["alias", "key"]})
+
+    alias: str = Field(default="", description="Its name in logs and reports; unique. Required.")
+    key: Secret = Field(
+        default=SecretStr(""), description="The key: literal, `${VAR}` or `file:/path`. Required."
+    )
+    team: str | None = Field(default=None, description="A label: the team the key belongs to.")
+    models: tuple[str, ...] = Field(default=(), description="Models the key may use. Absent: all.")
+
+
+class Gateway(Section):
+    """What `smalt serve` offers."""
+
+    listen: str = Field(default="127.0.0.1:8000", description="`host:port`; port 0 takes a free one.")
+    admin_key: Secret | None = Field(
+        default=None, description="Key of the admin API. Absent: made on first run and printed once."
+    )
+    secrets: Secrets = _later("The first seals ids and peppers key hashes, all open.", ())
+    keys: tuple[GatewayKey, ...] = Field(default=(), description="Fixed gateway keys.")
+    callers_may_bring: tuple[str, ...] = _later("Hosts allowed in X-Azure-Endpoint.", ())
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """`listen` as host and port. ValueError if it is not usable."""
+        host, _, port = self.listen.rpartition(":")
+        if not host or not re.fullmatch(r"\d{1,5}", port) or int(port) > 65535:
+            raise ValueError("expected host:port such as 127.0.0.1:8000")
+        return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+class Observe(Section):
+    """What smalt tells about itself."""
+
+    log: Literal["text", "json"] = _later("Form of the log lines.", "text")
+    metrics: bool = _later("Serve /metrics.", default=True)
+    otlp: str | None = _later("URL of an OpenTelemetry collector.")
+
+
+class Settings(Section):
+    """Everything `smalt.yaml` can say."""
+
+    resources: dict[str, Resource] = Field(default={}, description="By name; a name holds no `/`.")
+    models: dict[str, ModelSettings] = Field(
+        default={}, description="Only where the default route is not wanted. Patterns are not built yet."
+    )
+    residency: dict[str, tuple[str, ...]] = _later("Regions by residency zone.", {})
+    agents: dict[str, Agent] = _later("By name.", {})
+    retry: Retry = Field(default=Retry(), description="Attempts and backoff.")
+    breaker: Breaker = _later("Circuit breaker.", Breaker())
+    timeouts: Timeouts = Field(default=Timeouts(), description="Patience with upstreams.")
+    network: Network = _later("Proxies and certificates.", Network())
+    degraded: dict[str, Degraded] = _later("Answers by model for when nothing is available.", {})
+    gateway: Gateway = Field(default=Gateway(), description="The server.")
+    teams: dict[str, Any] = _later("Teams by name.", {})
+    budgets: list[Any] = _later("Money or tokens per period.", [])
+    policies: list[Any] = _later("What callers may do.", [])
+    prices: dict[str, Any] = _later("Own prices by model.", {})
+    cache: dict[str, Any] = _later("Answers kept for repeated requests.", {})
+    state_dir: str = _later("Folder of everything smalt keeps.", "./.smalt")
+    store: str = _later("`sqlite` or a `postgresql://` URL.", "sqlite")
+    shared_limits: str = _later("Where limits are shared: `auto` or a `redis://` URL.", "auto")
+    observe: Observe = Field(default=Observe(), description="Logs, metrics, traces.")
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What works but should be mended, one line each."""
+        return tuple(
+            f"resources.{name}.endpoint: a privatelink host matches no TLS certificate; {resource.base_url} "
+            "is used, which DNS resolves to the private address"
+            for name, resource in self.resources.items()
+            if is_private_link(resource.endpoint)
+        )

@@ -1,0 +1,153 @@
+"""From plain data to `Settings`; what does not fit is reported in plain sentences and left out."""
+
+import re
+from difflib import get_close_matches
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from smalt.config.document import Document, KeyPath
+from smalt.config.schema import Settings
+
+# Words of other tools, earlier habits and near misses that no spelling check finds.
+OTHER_WORDS = {
+    "api_base": "endpoint",
+    "api_key": "api_keys",
+    "azure_deployment": "deployments",
+    "azure_endpoint": "endpoint",
+    "backends": "resources",
+    "base_url": "endpoint",
+    "context_window_fallbacks": "fallbacks",
+    "deployment": "deployments",
+    "deployment_id": "deployments",
+    "deployment_name": "deployments",
+    "endpoints": "resources",
+    "host": "endpoint",
+    "key": "api_keys",
+    "keys": "api_keys",
+    "location": "region",
+    "master_key": "gateway.admin_key",
+    "max_retries": "retry.max_attempts",
+    "model_list": "deployments",
+    "model_name": "model",
+    "num_retries": "retry.max_attempts",
+    "order": "route",
+    "port": "listen",
+    "priority": "route",
+    "providers": "resources",
+    "request_timeout": "timeouts.total_s",
+    "router_settings": "models",
+    "routing_strategy": "strategy",
+    "rpm": "quota_tpm",
+    "server": "gateway",
+    "sku_name": "sku",
+    "stream_timeout": "timeouts.stream_first_byte_s",
+    "timeout": "timeouts.total_s",
+    "tpm": "quota_tpm",
+    "type": "kind",
+    "upstreams": "deployments",
+    "url": "endpoint",
+}
+
+_EXPECTED = {
+    "bool_parsing": "expected true or false",
+    "bool_type": "expected true or false",
+    "dict_type": "expected a mapping",
+    "float_parsing": "expected a number",
+    "float_type": "expected a number",
+    "list_type": "expected a list",
+    "model_type": "expected a mapping",
+    "string_type": "expected text",
+    "tuple_type": "expected a list",
+}
+
+_ECHOED = ("bool_parsing", "float_parsing", "literal_error", "number")
+_NUMBER = re.compile(r"-?[0-9.]+[km]?", re.IGNORECASE)
+
+
+def shape(document: Document) -> Settings:
+    """Validate; report every fault and try again without it, so that the rest can be checked as well."""
+    while True:
+        try:
+            return Settings.model_validate(document.data)
+        except ValidationError as error:
+            faults = error.errors(include_url=False)
+        for fault in faults:
+            path = fault["loc"]
+            if fault["type"] == "extra_forbidden":
+                _report_unknown(document, path)
+            else:
+                expected = _EXPECTED.get(fault["type"]) or _expected(fault)
+                document.report(path, f"{expected}, got {_shown(fault, document)}")
+        for fault in faults:
+            _remove(document.data, fault["loc"])
+
+
+def _expected(fault: ErrorDetails) -> str:
+    if fault["type"] == "literal_error":
+        return f"expected {fault['ctx']['expected']}"
+    return fault["msg"]
+
+
+def _report_unknown(document: Document, path: KeyPath) -> None:
+    suggestion = suggest(str(path[-1]), fields_at(path[:-1]))
+    hint = f"; did you mean '{suggestion}'?" if suggestion else ""
+    document.report(path, f"unknown key{hint}")
+    if suggestion:  # the key it was meant to be is not missing
+        document.mark_faulty((*path[:-1], suggestion))
+
+
+def suggest(word: str, fields: list[str]) -> str | None:
+    """The key most likely meant: another tool's word for a field here, a near miss, or one elsewhere."""
+    target = OTHER_WORDS.get(word.lower())
+    if target in fields:
+        return target
+    close = get_close_matches(word.lower(), fields, n=1)
+    return close[0] if close else target
+
+
+def fields_at(path: KeyPath) -> list[str]:
+    """The keys known at a path of the file."""
+    at: Any = Settings
+    for key in path:
+        inner = at.model_fields[key].annotation if hasattr(at, "model_fields") else _item_type(at)
+        while get_origin(inner) in (Annotated, Union, UnionType):
+            inner = get_args(inner)[0]
+        at = inner
+    return list(at.model_fields)
+
+
+def _item_type(container: Any) -> Any:
+    """X of dict[str, X] and tuple[X, ...]."""
+    return next(arg for arg in get_args(container) if arg not in (str, ...))
+
+
+def _shown(fault: ErrorDetails, document: Document) -> str:
+    """The faulty value as it may be shown: neither a secret nor what a variable holds."""
+    value, path = fault["input"], fault["loc"]
+    if value is None:
+        return "nothing"
+    if isinstance(value, dict | list):
+        return "a mapping" if isinstance(value, dict) else "a list"
+    if path in document.written:
+        return document.written[path]
+    text = str(value)
+    if fault["type"] not in _ECHOED or len(text) > 24:  # longer texts may be keys
+        return "text"
+    return text if _NUMBER.fullmatch(text) else f"'{text}'"
+
+
+def _remove(data: Any, path: KeyPath) -> None:
+    """Take the value out of the mapping that holds it; a list goes whole, or later positions would shift."""
+    holder, name = data, path[0]
+    for key in path:
+        if not isinstance(data, dict | list):
+            break
+        if isinstance(data, dict):
+            if key not in data:  # already gone
+                return
+            holder, name = data, key
+        data = data[key]  # type: ignore[index]  # a number for a list, text for a mapping
+    del holder[name]

@@ -1,0 +1,139 @@
+"""Variables, `.env` and secrets in files."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from smalt.config.fill import fill_variables, parse_dotenv, read_secret_files, with_dotenv
+from smalt.config.read import parse
+from smalt.errors import ConfigurationError
+
+
+def filled(value: str, **env: str) -> object:
+    document = parse(f"a: '{value}'", "smalt.yaml")
+    fill_variables(document, env)
+    assert not document.problems
+    return document.data["a"]
+
+
+def fill_problems(value: str, env: Mapping[str, str]) -> list[str]:
+    document = parse(f"a: ['{value}']", "smalt.yaml")
+    fill_variables(document, env)
+    return [str(problem) for problem in document.problems]
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("${X}", "x"),
+        ("-${X}-${X}-", "-x-x-"),
+        ("${UNSET:-default}", "default"),
+        ("${UNSET:-}", ""),
+        ("${EMPTY:-default}", "default"),
+        ("${X:-default}", "x"),
+        ("$$", "$"),
+        ("$${X}", "${X}"),
+        ("$$${X}", "$x"),
+        ("$X", "$X"),
+        ("costs 5$", "costs 5$"),
+    ],
+)
+def test_variables_are_filled(written: str, meant: str) -> None:
+    """`${VAR}` and `${VAR:-default}`; `$$` is a dollar sign."""
+    assert filled(written, X="x", EMPTY="") == meant
+
+
+def test_a_value_is_filled_after_parsing() -> None:
+    """A secret may hold what means something in YAML, or looks like a variable."""
+    assert filled("${KEY}", KEY="a: [b #c ${X} $$") == "a: [b #c ${X} $$"
+
+
+@pytest.mark.parametrize("env", [{}, {"MISSING": ""}])
+def test_a_missing_variable_is_a_problem_with_its_position(env: dict[str, str]) -> None:
+    """Unset and empty are the same."""
+    assert fill_problems("${MISSING}", env) == [
+        "smalt.yaml:1:5: a[0]: the environment variable MISSING is not set"
+    ]
+
+
+@pytest.mark.parametrize("written", ["${", "${}", "${X", "${1X}", "${X:+y}", "${X-y}"])
+def test_what_is_nearly_a_variable_is_a_problem(written: str) -> None:
+    """It is never passed on as it stands."""
+    assert fill_problems(written, {"X": "x"}) == [
+        "smalt.yaml:1:5: a[0]: expected ${NAME} or ${NAME:-default}; write $$ for a dollar sign"
+    ]
+
+
+def test_keys_are_not_filled() -> None:
+    """Only values are."""
+    document = parse("'${X}': 1", "smalt.yaml")
+    fill_variables(document, {"X": "x"})
+    assert document.data == {"${X}": "1"}
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("KEY=value", "value"),
+        ("export KEY=value", "value"),
+        ("  KEY = value  ", "value"),
+        ("KEY=value # comment", "value"),
+        ("KEY=val#ue", "val#ue"),
+        ("KEY=a b", "a b"),
+        ("KEY=a=b==", "a=b=="),
+        ("KEY=", ""),
+        ("KEY= # comment", ""),
+        ("KEY='single # $X \\n'", "single # $X \\n"),
+        ('KEY="double # \\"x\\"\\n\\$" # comment', 'double # "x"\n$'),
+        ("KEY=it's", "it's"),
+        ("KEY=value\r", "value"),
+    ],
+)
+def test_dotenv_lines(line: str, value: str) -> None:
+    """Quotes, comments and `export` as in a shell."""
+    assert parse_dotenv(f"# comment\n\n{line}\n", ".env") == {"KEY": value}
+
+
+@pytest.mark.parametrize("line", ["KEY", "=value", "KEY='open", '"KEY"=x', "1KEY=x", "KEY='a' b"])
+def test_a_bad_dotenv_line_is_a_problem_without_its_text(line: str) -> None:
+    """The line may hold a secret."""
+    with pytest.raises(ConfigurationError) as caught:
+        parse_dotenv(f"A=1\n{line}\n", ".env")
+    assert caught.value.problems == (".env:2:1: expected KEY=VALUE",)
+
+
+def test_the_environment_wins_over_dotenv(tmp_path: Path) -> None:
+    """An empty variable counts as unset, so that it does not win."""
+    (tmp_path / ".env").write_text("A=file\nB=file\nC=file\n")
+    env = with_dotenv({"A": "process", "B": ""}, tmp_path)
+    assert env == {"A": "process", "B": "file", "C": "file"}
+
+
+def test_a_folder_called_dotenv_is_no_dotenv_file(tmp_path: Path) -> None:
+    """Some people keep their virtual environment there."""
+    (tmp_path / ".env").mkdir()
+    assert with_dotenv({"A": "1"}, tmp_path) == {"A": "1"}
+
+
+def test_a_secret_may_stand_in_a_file(tmp_path: Path) -> None:
+    """Relative to the configuration's folder; the line end is not part of it."""
+    (tmp_path / "key").write_text("s3cret\n")
+    document = parse("api_keys: ['file:key', 'file:/nowhere']\nother: file:key", "smalt.yaml")
+    read_secret_files(document, tmp_path)
+    assert document.data == {"api_keys": ["s3cret", ""], "other": "file:key"}
+    assert [str(problem) for problem in document.problems] == [
+        "smalt.yaml:1:24: api_keys[1]: the secret file cannot be read: No such file or directory"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b" \n", "the secret file is empty"), (b"\xff", "the secret file cannot be read: not a text file")],
+)
+def test_an_unusable_secret_file_is_a_problem(content: bytes, message: str, tmp_path: Path) -> None:
+    """Rather than an empty or broken key."""
+    (tmp_path / "key").write_bytes(content)
+    document = parse("admin_key: file:key", "smalt.yaml")
+    read_secret_files(document, tmp_path)
+    assert [problem.message for problem in document.problems] == [message]
