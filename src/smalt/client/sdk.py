@@ -12,7 +12,7 @@ import openai
 
 from smalt.client.fleet import Fleet
 from smalt.client.transports import library_of_the_sdk, transport_classes
-from smalt.config import Settings
+from smalt.config import from_data
 from smalt.errors import ConfigurationError
 
 NOWHERE = "https://smalt.invalid"
@@ -123,7 +123,7 @@ def _one_resource(address: Mapping[str, Any], api_version: str | None) -> Fleet:
     if callable(key):
         raise ConfigurationError("api_key: a function is not built yet; use a text")
     resource = {"endpoint": str(endpoint), "api_keys": [key], "api_version": api_version or DEFAULT_VERSION}
-    return Fleet(Settings.model_validate({"resources": {"default": resource}}))
+    return Fleet(from_data({"resources": {"default": resource}}))
 
 
 def _http_client(fleet: Fleet) -> Any:

@@ -8,12 +8,18 @@ from smalt.config.freeze import freeze
 
 if TYPE_CHECKING:
     from smalt.config.check import check_settings
-    from smalt.config.loading import json_schema, load
+    from smalt.config.loading import from_data, json_schema, load
     from smalt.config.schema import Settings
 
-__all__ = ["ConfigProblem", "Settings", "check_settings", "freeze", "json_schema", "load"]
+__all__ = ["ConfigProblem", "Settings", "check_settings", "freeze", "from_data", "json_schema", "load"]
 
-_HOMES = {"Settings": "schema", "check_settings": "check", "json_schema": "loading", "load": "loading"}
+_HOMES = {
+    "Settings": "schema",
+    "check_settings": "check",
+    "from_data": "loading",
+    "json_schema": "loading",
+    "load": "loading",
+}
 
 
 def __getattr__(name: str) -> Any:

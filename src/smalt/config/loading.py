@@ -37,6 +37,11 @@ def load(
     return check(document)
 
 
+def from_data(data: Mapping[str, Any]) -> Settings:
+    """Settings that a program gives as plain data, shaped like the file. Raises as `load` does."""
+    return check(Document(data=dict(data)))
+
+
 def json_schema() -> dict[str, Any]:
     """The JSON schema of `smalt.yaml`, for editors."""
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Settings.model_json_schema()}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import smalt.config
-from smalt.config import Settings, load
+from smalt.config import Settings, from_data, load
 from smalt.errors import ConfigurationError
 
 EAST = """\
@@ -129,3 +129,16 @@ def test_the_package_exports_what_it_lists() -> None:
     assert all(getattr(smalt.config, name) for name in smalt.config.__all__)
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         _ = smalt.config.nothing
+
+
+def test_a_program_gives_plain_data() -> None:
+    """Data shaped like the file gets the file's checks and sentences, and refers to no file."""
+    resource = {"endpoint": "https://contoso.openai.azure.com", "api_keys": ["k"], "deployments": {"d": {}}}
+    with pytest.raises(ConfigurationError) as caught:
+        from_data({"resources": {"east": resource}})
+    assert caught.value.problems == (
+        "resources.east.deployments.d.model: model is required: the name callers ask for",
+    )
+
+    resource["deployments"] = {"d": {"model": "gpt-4o"}}
+    assert list(from_data({"resources": {"east": resource}}).resources) == ["east"]
