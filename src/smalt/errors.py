@@ -24,7 +24,7 @@ SmaltError
 
 Each class says, for programs: `code`, `http_status` (None: raised before any call), `status` (the gRPC
 name), `retryable`; and for people: a message and `resolution`, the steps that mend it. Instances hold
-primitives only, so that they can be logged, pickled and compared.
+primitives only, so that they can be logged and pickled.
 """
 
 from collections.abc import Sequence
@@ -56,6 +56,10 @@ class MissingExtra(SmaltError):
 
     def __init__(self, what: str, extra: str) -> None:
         super().__init__(f"{what} needs an optional part of smalt: pip install 'smalt[{extra}]'")
+        self.args = (what, extra)  # what pickle gives back to the constructor
+
+    def __str__(self) -> str:
+        return self.message
 
 
 class ConfigurationError(SmaltError):

@@ -44,6 +44,9 @@ class FailureKind(StrEnum):
     """What went wrong with an attempt, told apart by what should happen next (core/reactions.py)."""
 
     QUOTA = "quota"  # 429 of the deployment's own quota
+    OVERSIZED = (
+        "oversized"  # 429 of the quota that no waiting cures: the request exceeds a whole minute of it
+    )
     CAPACITY = "capacity"  # 429 or 503: the service is short of capacity, whatever the quota
     CREDENTIAL = "credential"  # 401: key or token refused
     ACCESS = "access"  # 401, 403 or 400: the resource refuses this caller for good

@@ -7,12 +7,12 @@ flight. A call that was sent keeps its charge on the upstream's window, because 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from smalt.core import final_error
 from smalt.core.limits import arrival_charge
-from smalt.core.reactions import REACTIONS, Scope, backoff_s, cooldown
+from smalt.core.reactions import LONGEST_WAIT_S, REACTIONS, Scope, backoff_s, cooldown
 from smalt.core.settings import RetrySpec
 from smalt.core.strategies import Strategy
 from smalt.core.upstream import UpstreamState
@@ -89,6 +89,7 @@ class Call:
         self._again_at_s: dict[str, float] = {}  # upstreams this call has failed on: when it may return
         self._sending: _Sending | None = None
         self._last: Relay | Fail | None = None
+        self._left = False
 
     @property
     def answered_by(self) -> str | None:
@@ -98,13 +99,15 @@ class Call:
     def next(self, now: float) -> Step:
         if self._last is not None:
             return self._last
+        if self._sending is not None or self._left:
+            raise RuntimeError("next() while an attempt is under way, or after the call was left")
         if len(self.attempts) >= self._retry.max_attempts:
             return self._fail(now)
         chosen = self._choose(now)
         if chosen is not None:
             return self._send(chosen, now)
         until_s = min((self._free_at_s(state, now) for state in self._eligible()), default=NEVER)
-        if until_s > self._deadline_s:
+        if until_s == NEVER or until_s > self._deadline_s:
             return self._fail(now)
         return Wait(until_s)
 
@@ -113,20 +116,23 @@ class Call:
         sending = self._sending
         if sending is None or self._last is not None:
             raise RuntimeError("record() without an attempt under way")
-        fate = Fate.BILLED if failure is None else REACTIONS[failure.kind].fate
-        self._note(sending, fate, failure, now)
         if failure is None:
+            self._note(sending, Fate.BILLED, None, now)
             sending.state.answered()
             self._last = Relay()  # in flight until finish or abandon
             return
+        failure = self._size_considered(failure, sending.state)
+        fate = REACTIONS[failure.kind].fate
+        self._note(sending, fate, failure, now)
         self._sending = None
-        self._release(sending, sent=fate is not Fate.NOT_SENT)
+        counted = fate is not Fate.NOT_SENT and failure.kind is not FailureKind.OVERSIZED
+        self._release(sending, counted=counted)
         self._react(sending.state, failure, now)
 
     def finish(self) -> None:
         """The answer has ended. Safe to repeat."""
         if self._sending is not None:
-            self._release(self._sending, sent=True)
+            self._release(self._sending, counted=True)
             self._sending = None
 
     def abandon(self, now: float) -> None:
@@ -134,16 +140,21 @@ class Call:
         if self._sending is not None and self._last is None:
             left = Failure(FailureKind.CALLER_LEFT, "the caller left")
             self._note(self._sending, Fate.UNKNOWN, left, now)
+        self._left = self._last is None
         self.finish()
 
     def _choose(self, now: float) -> UpstreamState | None:
         for tier in self._tiers:
             free = [s for s in tier if s.available(self._tokens, now) and self._again(s) <= now]
-            untried = [s for s in free if s.spec.name not in self._again_at_s]
             if free:
-                return self._strategy.pick(untried or free, now)
+                return self._strategy.pick(self._preferred(free), now)
         flagged = [s for s in self._eligible() if s.flagged and s.spec.name not in self._again_at_s]
         return next((s for s in flagged if s.window.fits(self._tokens, now)), None)
+
+    def _preferred(self, free: list[UpstreamState]) -> list[UpstreamState]:
+        """Rather one that has not failed this call, and rather one whose quota the request fits into."""
+        untried = [state for state in free if state.spec.name not in self._again_at_s] or free
+        return [state for state in untried if not state.window.exceeded_by(self._tokens)] or untried
 
     def _send(self, state: UpstreamState, now: float) -> Send:
         number = len(self.attempts) + 1
@@ -156,10 +167,18 @@ class Call:
         name = sending.state.spec.name
         self.attempts.append(AttemptRecord(name, sending.number, fate, failure, now - sending.started_s))
 
-    def _release(self, sending: _Sending, *, sent: bool) -> None:
+    def _release(self, sending: _Sending, *, counted: bool) -> None:
+        """`counted`: whether the upstream's quota keeps the charge."""
         sending.state.in_flight -= 1
-        if not sent:
+        if not counted:
             sending.state.window.give_back(self._tokens, sending.started_s)
+
+    def _size_considered(self, failure: Failure, state: UpstreamState) -> Failure:
+        """Told to wait for hours: if the request exceeds the quota of a whole minute, that is the cause."""
+        waits_long = failure.wait_s is not None and failure.wait_s > LONGEST_WAIT_S
+        if failure.kind is FailureKind.QUOTA and waits_long and state.window.exceeded_by(self._tokens):
+            return replace(failure, kind=FailureKind.OVERSIZED)
+        return failure
 
     def _react(self, state: UpstreamState, failure: Failure, now: float) -> None:
         reaction = REACTIONS[failure.kind]
@@ -169,8 +188,8 @@ class Call:
         if failure.kind is FailureKind.TIMEOUT and not self._retry.after_timeout:
             self._fail(now)
             return
-        if reaction.scope is not Scope.REQUEST:
-            state.failures_in_a_row += 1
+        if reaction.escalates:
+            state.failed(now)
         rest = cooldown(failure, state.failures_in_a_row)
         if rest is not None:
             reached = self._siblings[state.spec.resource] if reaction.scope is Scope.RESOURCE else [state]
@@ -196,16 +215,17 @@ class Call:
         return [state for tier in self._tiers for state in tier]
 
     def _again(self, state: UpstreamState) -> float:
-        return self._again_at_s.get(state.spec.name, 0.0)
+        return self._again_at_s.get(state.spec.name, -NEVER)
 
     def _free_at_s(self, state: UpstreamState, now: float) -> float:
         return max(self._again(state), state.available_at_s(self._tokens, now))
 
     def _fail(self, now: float) -> Fail:
         eligible = self._eligible()
-        if not self.attempts and not any(state.window.ever_fits(self._tokens) for state in eligible):
-            limits = [state.spec.limit_tpm or 0 for state in eligible]
-            error: SmaltError = final_error.too_large(self.facts.model, self._tokens, max(limits))
+        kinds = {attempt.failure.kind for attempt in self.attempts if attempt.failure}
+        if kinds == {FailureKind.OVERSIZED}:
+            largest_tpm = max(state.spec.limit_tpm or 0 for state in eligible)
+            error: SmaltError = final_error.too_large(self.facts.model, self._tokens, largest_tpm)
         else:
             free_s = min((state.available_at_s(self._tokens, now) for state in eligible), default=NEVER)
             retry_after_s = None if free_s == NEVER else max(0.0, free_s - now)

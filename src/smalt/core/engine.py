@@ -24,7 +24,7 @@ class Engine:
         for spec in settings.upstreams.values():
             self._add(spec)
         self._tiers = {
-            model: tuple(tuple(self._states[name] for name in tier) for tier in route.tiers)
+            model: tuple(tuple(self._states[name] for name in tier) for tier in route.tiers if tier)
             for model, route in settings.routes.items()
         }
 
@@ -64,7 +64,7 @@ class Engine:
         """A deployment that is not configured: the default resource may know it."""
         resource, deployment = self._settings.default_resource, facts.model.removeprefix(AZURE_PREFIX)
         named = facts.names_deployment or facts.model.startswith(AZURE_PREFIX)
-        if resource is None or not named or not deployment:
+        if resource is None or not named or not deployment.strip("."):  # a path swallows segments of dots
             raise ModelNotAvailableError(f"no upstream is configured for the model {facts.model!r}")
         name = f"{resource}/{deployment}"
         if name not in self._states:

@@ -34,8 +34,8 @@ def exhausted(model: str, attempts: Sequence[AttemptRecord], retry_after_s: floa
         kinds = {ALIKE.get(a.failure.kind, NoUpstreamAvailable) for a in attempts if a.failure is not None}
     error_class = kinds.pop() if len(kinds) == 1 else NoUpstreamAvailable
     causes = [cause(attempt, len(attempts)) for attempt in attempts]
-    message = f"all upstreams of {model!r} failed: " + "; ".join(causes)
-    return error_class(message, causes=causes, retry_after_s=retry_after_s)
+    message = f"no upstream of {model!r} answered: " + "; ".join(causes)
+    return error_class(message, causes=causes, retry_after_s=retry_after_s if error_class.retryable else None)
 
 
 def cause(attempt: AttemptRecord, of: int) -> str:

@@ -24,10 +24,12 @@ class TokenWindow:
     started_s: float = float("-inf")
 
     def fits(self, tokens: int, now: float) -> bool:
-        return self.limit_tpm is None or self.charged(now) + tokens <= self.limit_tpm
+        """Whether a request may go now. One larger than the limit may when the minute is untouched: its
+        size is an estimate, and whether it is too large says the upstream."""
+        return self.limit_tpm is None or self.charged(now) + min(tokens, self.limit_tpm) <= self.limit_tpm
 
-    def ever_fits(self, tokens: int) -> bool:
-        return self.limit_tpm is None or tokens <= self.limit_tpm
+    def exceeded_by(self, tokens: int) -> bool:
+        return self.limit_tpm is not None and tokens > self.limit_tpm
 
     def charged(self, now: float) -> int:
         return self.charged_tokens if now < self.ends_s else 0
@@ -42,6 +44,6 @@ class TokenWindow:
         self.charged_tokens += tokens
 
     def give_back(self, tokens: int, charged_at_s: float) -> None:
-        """Undo a charge of a request that never left; a window that has passed since keeps nothing."""
+        """Undo a charge that the upstream does not count; a window that has passed since keeps nothing."""
         if charged_at_s >= self.started_s:
             self.charged_tokens -= tokens

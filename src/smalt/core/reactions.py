@@ -41,6 +41,7 @@ class Reaction:
 
 REACTIONS: dict[FailureKind, Reaction] = {
     FailureKind.QUOTA: Reaction(Fate.FREE, cooldown_s=10),
+    FailureKind.OVERSIZED: Reaction(Fate.FREE, Scope.REQUEST, repeats=1),
     FailureKind.CAPACITY: Reaction(Fate.FREE, cooldown_s=10),
     FailureKind.CREDENTIAL: Reaction(Fate.FREE, Scope.RESOURCE, cooldown_s=30, flagged=True, repeats=1),
     FailureKind.ACCESS: Reaction(Fate.FREE, Scope.RESOURCE, cooldown_s=30, flagged=True, repeats=1),

@@ -32,7 +32,7 @@ class UpstreamState:
 
     def available_at_s(self, tokens: int, now: float) -> float:
         """When waiting makes this upstream available; infinite if waiting does not help."""
-        if not self.window.ever_fits(tokens) or (self.flagged and not self.healthy(now)):
+        if self.flagged and not self.healthy(now):
             return float("inf")
         return max(self.cools_until_s, now if self.window.fits(tokens, now) else self.window.ends_s)
 
@@ -40,9 +40,17 @@ class UpstreamState:
         """Share of the minute's tokens that is spent: 0 idle, 1 full."""
         return self.window.charged(now) / (self.spec.limit_tpm or NOMINAL_TPM)
 
+    def failed(self, now: float) -> None:
+        """Counts a failure. Those that come in while it rests belong to the one that sent it to rest."""
+        if self.healthy(now) or self.failures_in_a_row == 0:
+            self.failures_in_a_row += 1
+
     def cool(self, rest: Cooldown, reason: str, now: float) -> None:
+        """Of several rests the latest end counts, and a flag among them stays until then."""
+        stays = self.flagged and not self.healthy(now)
+        if rest.flagged or not stays:
+            self.flagged, self.reason = rest.flagged, reason
         self.cools_until_s = max(self.cools_until_s, now + rest.seconds)
-        self.flagged, self.reason = rest.flagged, reason
 
     def answered(self) -> None:
         """A success lifts a flag, but not a rest: one request may pass while the quota is spent."""

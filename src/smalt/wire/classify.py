@@ -15,9 +15,12 @@ from smalt.types import Failure, FailureKind
 
 LONGEST_TEXT = 300
 
-_CAPACITY_CODES = {"no_capacity", "nocapacity", "too_many_requests"}
+_CAPACITY_CODES = {"no_capacity", "nocapacity", "resource_unavailable", "too_many_requests"}
 _CAPACITY_TEXT = re.compile(r"high demand|temporarily unable|overloaded|no healthy upstream", re.IGNORECASE)
 _WAIT_TEXT = re.compile(r"(?:retry after|try again in) (\d+(?:\.\d+)?) second", re.IGNORECASE)
+_WRONG_TENANT = ("Tenant provided in token does not match", "Token tenant does not match")
+# Some servers repeat the key they refuse: OpenAI's form, or one long word with a digit in it.
+_SECRET = re.compile(r"\bsk-[\w*.-]+|\b(?=\w*\d)\w{32,}")
 _MISSING = {"DeploymentNotFound", "model_not_found"}
 _FILTERED = {"content_filter", "content_policy_violation", "contentFilter"}
 _BY_STATUS = {
@@ -34,10 +37,11 @@ _BY_STATUS = {
 def classify(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
     """The failure behind an answer that is no success. `headers`: names in lower case."""
     error = _error_object(body)
-    code, text = str(error.get("code") or ""), str(error.get("message") or "").strip()
+    code, text = _words(error.get("code")), _words(error.get("message"))
+    shown = _SECRET.sub("[removed]", text) if status in {401, 403} else text
     return Failure(
         kind=_kind(status, code, text, error),
-        text=" ".join(text.split())[:LONGEST_TEXT] or f"HTTP {status} without a readable body",
+        text=shown[:LONGEST_TEXT] or f"HTTP {status} without a readable body",
         status=status,
         wait_s=_wait_s(headers, text),
     )
@@ -46,7 +50,8 @@ def classify(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
 def _kind(status: int, code: str, text: str, error: dict[str, Any]) -> FailureKind:
     if status == 401 and code == "PermissionDenied":
         return FailureKind.ACCESS
-    if status == 400 and ("does not match resource t" in code or "does not match resource t" in text):
+    # from its first word on: inside, a text may repeat what the caller wrote
+    if status == 400 and (code.startswith(_WRONG_TENANT) or text.startswith(_WRONG_TENANT)):
         return FailureKind.ACCESS
     if status == 400 and (code in _FILTERED or _inner_code(error) == "ResponsibleAIPolicyViolation"):
         return FailureKind.CONTENT_FILTER
@@ -73,16 +78,20 @@ def _error_object(body: bytes) -> dict[str, Any]:
     return error if isinstance(error, dict) else decoded
 
 
+def _words(value: object) -> str:
+    return " ".join(str(value).split()) if isinstance(value, (str, int)) else ""
+
+
 def _inner_code(error: dict[str, Any]) -> str | None:
     inner = error.get("innererror") or error.get("inner_error")
     return inner.get("code") if isinstance(inner, dict) else None
 
 
 def _wait_s(headers: Mapping[str, str], text: str) -> float | None:
-    """`retry-after-ms`, else `retry-after` in seconds, else the seconds the text names."""
-    for name, factor in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+    """`retry-after-ms`, else `retry-after` in seconds, else the seconds the text names. 0 says nothing."""
+    for name, per_second in (("retry-after-ms", 1000), ("retry-after", 1)):
         value = headers.get(name, "")
-        if re.fullmatch(r"\d{1,9}(\.\d+)?", value):
-            return float(value) * factor
+        if re.fullmatch(r"[0-9]{1,9}(\.[0-9]+)?", value) and float(value) > 0:
+            return float(value) / per_second
     named = _WAIT_TEXT.search(text)
-    return float(named.group(1)) if named else None
+    return (float(named.group(1)) or None) if named else None

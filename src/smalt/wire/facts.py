@@ -1,12 +1,16 @@
 """Reads from a request body only what decisions need. The body itself stays bytes."""
 
+import re
+
 import msgspec
 
 from smalt.errors import InvalidRequest
 from smalt.types import Facts
 from smalt.wire.paths import Asked, Surface
 
+MOST_TOKENS = 1_000_000_000  # beyond any model; a caller's larger number would only break sums
 BYTES_PER_TOKEN = 4  # Azure's own estimate on arrival counts characters, about 4 to a token
+_DATA_URL = re.compile(rb'"data:[^";,]{1,100};base64,[^"]*"')  # images, files: no text, however long
 
 
 class _StreamOptions(msgspec.Struct):
@@ -34,13 +38,19 @@ def read_facts(asked: Asked, body: bytes) -> Facts:
     model = asked.deployment or fields.model
     if not model:
         raise InvalidRequest("the request body names no model", resolution=('Add "model" to the body.',))
-    max_tokens = fields.max_completion_tokens or fields.max_tokens
+    max_tokens = (fields.max_completion_tokens or fields.max_tokens or 0) * max(1, fields.n or 1)
     return Facts(
         operation=asked.operation,
         model=model,
         stream=bool(fields.stream),
-        prompt_tokens=len(body) // BYTES_PER_TOKEN + 1,
-        max_tokens=max_tokens * max(1, fields.n or 1) if max_tokens and max_tokens > 0 else None,
+        prompt_tokens=_text_bytes(body) // BYTES_PER_TOKEN + 1,
+        max_tokens=min(max_tokens, MOST_TOKENS) if max_tokens > 0 else None,
         asks_usage=bool(fields.stream_options and fields.stream_options.include_usage),
         names_deployment=asked.surface is not Surface.OPENAI,
     )
+
+
+def _text_bytes(body: bytes) -> int:
+    if b";base64," not in body:
+        return len(body)
+    return len(body) - sum(len(match[0]) for match in _DATA_URL.finditer(body))

@@ -1,8 +1,15 @@
-"""The few declared changes to a request body. Everything not named keeps its bytes."""
+"""The few declared changes to a request body. Every other value keeps its bytes.
+
+Members keep their order; space between them goes, and of members with the same name the last one stays.
+All functions raise InvalidRequest for a body that cannot be taken apart.
+"""
 
 import msgspec
 
+from smalt.errors import InvalidRequest
+
 _decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_TRUE = msgspec.Raw(b"true")
 _INCLUDE_USAGE = msgspec.Raw(b'{"include_usage":true}')
 
 
@@ -13,16 +20,20 @@ def set_model(body: bytes, model: str) -> bytes:
 
 def ask_for_usage(body: bytes) -> bytes:
     """`body` of a streamed request with `stream_options.include_usage` on; other options are kept."""
-    options = _decoder.decode(body).get("stream_options")
+    options = _members(body).get("stream_options")
     if options is None or bytes(options) == b"null":
         return _replace(body, "stream_options", _INCLUDE_USAGE)
     return _replace(body, "stream_options", msgspec.Raw(_replace(bytes(options), "include_usage", _TRUE)))
 
 
-_TRUE = msgspec.Raw(b"true")
-
-
 def _replace(body: bytes, key: str, value: msgspec.Raw) -> bytes:
-    fields = _decoder.decode(body)
-    fields[key] = value
-    return msgspec.json.encode(fields)
+    members = _members(body)
+    members[key] = value
+    return msgspec.json.encode(members)
+
+
+def _members(body: bytes) -> dict[str, msgspec.Raw]:
+    try:
+        return _decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidRequest(f"the request body cannot be read: {error}") from None

@@ -29,7 +29,8 @@ _decoder = msgspec.json.Decoder(_Answer)
 
 
 def read_usage(body: bytes) -> Usage | None:
-    """Usage of a whole JSON answer, None if it reports none. Raises ValueError if it is no JSON object."""
+    """Usage of a whole JSON answer, None if it reports none. Raises ValueError if it is no JSON object
+    and RecursionError if it is nested too deeply."""
     try:
         answer = _decoder.decode(body)
     except msgspec.ValidationError:

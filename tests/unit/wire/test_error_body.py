@@ -1,0 +1,53 @@
+import json
+
+import pytest
+
+from smalt.errors import InvalidRequest, NoUpstreamAvailable, RateLimited, StreamInterrupted
+from smalt.wire.error_body import error_body, error_event, error_headers
+
+
+def test_the_shape_every_sdk_reads() -> None:
+    """OpenAI's four fields come first, then what helps further."""
+    error = RateLimited("no quota", causes=["attempt 1/1 on east/a: 429"], resolution=["wait"])
+    assert json.loads(error_body(error)) == {
+        "error": {
+            "message": "no quota",
+            "type": "rate_limit_error",
+            "param": None,
+            "code": "rate_limit_exceeded",
+            "retryable": True,
+            "resolution": ["wait"],
+            "grpc_status": "RESOURCE_EXHAUSTED",
+        }
+    }
+
+
+def test_an_error_as_an_event() -> None:
+    """The last event of a broken stream is one data line and a blank line."""
+    error = StreamInterrupted("the stream\nbroke")
+    event = error_event(error)
+    assert event == b"data: " + error_body(error) + b"\n\n"
+    assert event.count(b"\n") == 2
+
+
+def test_sdks_do_not_retry() -> None:
+    """Every final error forbids the SDK to try again."""
+    assert error_headers(InvalidRequest("bad")) == [
+        (b"content-type", b"application/json"),
+        (b"x-should-retry", b"false"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("retry_after_s", "milliseconds", "seconds"),
+    [(6.85, b"6850", b"7"), (0.0, b"0", b"0"), (0.0001, b"0", b"0"), (0.001, b"1", b"1"), (-1.0, b"0", b"0")],
+)
+def test_the_wait_is_told_exactly(retry_after_s: float, milliseconds: bytes, seconds: bytes) -> None:
+    """Milliseconds are exact, seconds are rounded up, and neither is negative."""
+    headers = dict(error_headers(NoUpstreamAvailable("busy", retry_after_s=retry_after_s)))
+    assert (headers[b"retry-after-ms"], headers[b"retry-after"]) == (milliseconds, seconds)
+
+
+def test_no_wait_is_told_when_none_is_known() -> None:
+    """An error without a time has no header of it."""
+    assert b"retry-after" not in dict(error_headers(NoUpstreamAvailable("busy")))

@@ -1,0 +1,95 @@
+import pytest
+
+from smalt.errors import InvalidDeployment
+from smalt.types import Operation
+from smalt.wire.paths import Asked, Surface, classic_path, openai_path, parse, v1_path
+
+CLASSIC_CHAT = "/openai/deployments/{}/chat/completions"
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/v1/chat/completions", Asked(Surface.OPENAI, Operation.CHAT)),
+        ("/v1/embeddings", Asked(Surface.OPENAI, Operation.EMBEDDINGS)),
+        ("/openai/v1/chat/completions", Asked(Surface.V1, Operation.CHAT)),
+        ("/openai/v1/embeddings", Asked(Surface.V1, Operation.EMBEDDINGS)),
+        (CLASSIC_CHAT.format("dep"), Asked(Surface.CLASSIC, Operation.CHAT, "dep")),
+        ("/openai/deployments/dep/embeddings", Asked(Surface.CLASSIC, Operation.EMBEDDINGS, "dep")),
+        (CLASSIC_CHAT.format("a%20b%2F%C3%BC"), Asked(Surface.CLASSIC, Operation.CHAT, "a b/ü")),
+        (CLASSIC_CHAT.format("%2525"), Asked(Surface.CLASSIC, Operation.CHAT, "%25")),
+        (CLASSIC_CHAT.format("a+b"), Asked(Surface.CLASSIC, Operation.CHAT, "a+b")),
+    ],
+)
+def test_what_a_path_asks_for(path: str, expected: Asked) -> None:
+    """Each surface's operations are understood, names decoded once."""
+    assert parse(path) == expected
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "/",
+        "/v1",
+        "/v1/",
+        "/v1/models",
+        "/v1/chat/completions/",
+        "/v1//chat/completions",
+        "/V1/chat/completions",
+        "/v1/chat/completions/../embeddings",
+        "/openai/chat/completions",
+        "/openai/v1",
+        "/openai/v1/deployments/dep/chat/completions",
+        "//openai/v1/chat/completions",
+        "/openai/deployments/",
+        "/openai/deployments/dep",
+        "/openai/deployments/dep/",
+        "/openai/deployments//chat/completions",
+        "/openai/deployments/a/b/chat/completions",
+        "/openai/deployments/dep/images/generations",
+    ],
+)
+def test_what_no_path_asks_for(path: str) -> None:
+    """Anything but the exact path of an operation is none."""
+    assert parse(path) is None
+
+
+def test_req_1_2_paths_keep_the_case_of_names() -> None:
+    """`GPT-4o` and `gpt-4o` stay two deployments, in both directions."""
+    assert parse(CLASSIC_CHAT.format("GPT-4o")) != parse(CLASSIC_CHAT.format("gpt-4o"))
+    assert "/GPT-4o/" in classic_path(Operation.CHAT, "GPT-4o", "2024-10-21")
+
+
+def test_req_1_12_deployment_is_percent_encoded_as_one_segment() -> None:
+    """A deployment's name with a space, a slash and an umlaut stays one segment of the path."""
+    path = classic_path(Operation.CHAT, "a b/ü", "2024-10-21")
+    assert path == "/openai/deployments/a%20b%2F%C3%BC/chat/completions?api-version=2024-10-21"
+
+
+@pytest.mark.parametrize("name", ["?x=1", "#x", "a&b", "%2e%2e", "a\r\nhost: b", "..."])
+def test_no_name_escapes_its_segment(name: str) -> None:
+    """Whatever a name holds, the path has its five segments and one query."""
+    path, _, query = classic_path(Operation.CHAT, name, "v").partition("?")
+    assert path.count("/") == 5
+    assert query == "api-version=v"
+    assert path.isprintable()
+    assert not set("# ") & set(path)
+
+
+@pytest.mark.parametrize("name", ["", ".", ".."])
+def test_names_a_path_would_swallow(name: str) -> None:
+    """Names that would change the path itself are refused."""
+    with pytest.raises(InvalidDeployment):
+        classic_path(Operation.CHAT, name, "2024-10-21")
+
+
+def test_the_api_version_is_encoded() -> None:
+    """A version cannot add to the query."""
+    assert classic_path(Operation.EMBEDDINGS, "dep", "a&b").endswith("/dep/embeddings?api-version=a%26b")
+
+
+def test_paths_of_the_other_surfaces() -> None:
+    """The v1 surface has one base, compatible servers have their own."""
+    assert v1_path(Operation.CHAT) == "/openai/v1/chat/completions"
+    assert openai_path(Operation.EMBEDDINGS, "/api/v1") == "/api/v1/embeddings"

@@ -1,0 +1,69 @@
+import json
+
+import pytest
+
+from smalt.errors import InvalidRequest
+from smalt.wire.rewrite import ask_for_usage, set_model
+
+
+def test_only_the_model_changes() -> None:
+    """Every other value keeps its bytes: numbers, escapes, inner space, even invalid UTF-8."""
+    body = b'{"t":1.0e-5,"model":"a","m":[ {"c" : "\\u00fc\xff"} ],"big":123456789012345678901234567890}'
+    assert set_model(body, "b") == body.replace(b'"model":"a"', b'"model":"b"')
+
+
+def test_a_missing_model_is_added() -> None:
+    """A body of the classic surface gets the member it lacks."""
+    assert set_model(b'{"a":1}', "b") == b'{"a":1,"model":"b"}'
+
+
+def test_a_strange_name_is_quoted() -> None:
+    """A name cannot break out of its string."""
+    assert json.loads(set_model(b"{}", 'a","stream":true,"x":"ü')) == {"model": 'a","stream":true,"x":"ü'}
+
+
+def test_a_repeated_member_is_sent_once() -> None:
+    """Where a name comes twice the last one stays, so nobody can smuggle a second model past us."""
+    assert set_model(b'{"model":"x","a":1,"model":"y","a":2}', "b") == b'{"model":"b","a":2}'
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b'{"stream":true}', b'{"stream":true,"stream_options":{"include_usage":true}}'),
+        (b'{"stream_options":null}', b'{"stream_options":{"include_usage":true}}'),
+        (b'{"stream_options":{}}', b'{"stream_options":{"include_usage":true}}'),
+        (b'{"stream_options":{"include_usage":false}}', b'{"stream_options":{"include_usage":true}}'),
+        (
+            b'{"stream_options":{"x":1.50},"a":[1, 2]}',
+            b'{"stream_options":{"x":1.50,"include_usage":true},"a":[1, 2]}',
+        ),
+    ],
+)
+def test_usage_is_asked_for(body: bytes, expected: bytes) -> None:
+    """The option is switched on, and everything around it stays."""
+    assert ask_for_usage(body) == expected
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        b'{"\xff":1}',
+        b'{"\\ud800":1}',
+        b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    ],
+)
+def test_what_cannot_be_taken_apart_is_refused(body: bytes) -> None:
+    """A body that only a rewrite finds unreadable is still the caller's error."""
+    with pytest.raises(InvalidRequest):
+        set_model(body, "b")
+    with pytest.raises(InvalidRequest):
+        ask_for_usage(body)
+
+
+def test_strange_options_are_refused() -> None:
+    """Stream options that are no object are the caller's error."""
+    with pytest.raises(InvalidRequest):
+        ask_for_usage(b'{"stream_options":[1]}')
