@@ -1,0 +1,181 @@
+"""The commands: their arguments and help. What they do stands in modules of their own, imported when a
+command runs, so that `smalt --help` answers at once."""
+# ruff: noqa: PLC0415
+
+import signal
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from smalt import __version__
+from smalt.cli import processes
+
+app = typer.Typer(
+    help="The transparent layer between applications and Azure OpenAI.\n\n"
+    "See it at work, offline:  smalt demo\n\n"
+    "Run the gateway:  smalt serve --config smalt.yaml",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+config_app = typer.Typer(help="The schema of smalt.yaml, and what is in effect.", no_args_is_help=True)
+app.add_typer(config_app, name="config")
+
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", help="The file. Without: smalt.yaml here, else the environment.", metavar="FILE"
+    ),
+]
+Overlay = Annotated[
+    str | None,
+    typer.Option("--env", help="Lay environments/NAME.yaml, beside the file, over it.", metavar="NAME"),
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output, for scripts.")]
+Seed = Annotated[int, typer.Option(help="Another seed makes the emulator give other answers.")]
+EndWithStdin = Annotated[bool, typer.Option("--end-with-stdin", hidden=True)]
+
+
+def _version(*, wanted: bool) -> None:
+    if wanted:
+        _print_version()
+
+
+def _print_version() -> NoReturn:
+    print(f"smalt {__version__}")
+    raise typer.Exit
+
+
+@app.callback()
+def smalt(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            help="Show the version.",
+            is_eager=True,
+            callback=lambda value: _version(wanted=value),
+        ),
+    ] = False,
+) -> None:
+    """The transparent layer between applications and Azure OpenAI."""
+
+
+@app.command("version")
+def version_command() -> None:
+    """Show the version.
+
+    Example: smalt version
+    """
+    _print_version()
+
+
+@app.command()
+def serve(
+    *,
+    config: ConfigFile = None,
+    env: Overlay = None,
+    listen: Annotated[
+        str | None, typer.Option(help="Where to listen, instead of gateway.listen.", metavar="HOST:PORT")
+    ] = None,
+    emulate_if_unconfigured: Annotated[
+        bool, typer.Option(help="With nothing configured, stand before an emulator of Azure.")
+    ] = False,
+    as_json: Json = False,
+    end_with_stdin: EndWithStdin = False,
+) -> None:
+    """Run the gateway until Ctrl-C.
+
+    Any OpenAI SDK can talk to it: base_url http://HOST:PORT/v1, or azure_endpoint http://HOST:PORT.
+
+    Example: smalt serve --config smalt.yaml --listen 127.0.0.1:8000
+    """
+    _run_until_told(end_with_stdin=end_with_stdin)
+    from smalt.cli import serving
+
+    where = serving.Source(config, env)
+    serving.run(where, listen, emulate_if_unconfigured=emulate_if_unconfigured, as_json=as_json)
+
+
+@app.command()
+def emulate(
+    *,
+    config: Annotated[
+        Path | None, typer.Option(help="A fleet.yaml. Without: three regions.", metavar="FILE")
+    ] = None,
+    port_base: Annotated[
+        int,
+        typer.Option(
+            help="Port of the control plane; the regions' follow it. 0: any free ones.", min=0, max=65_000
+        ),
+    ] = 8100,
+    seed: Seed = 0,
+    write_config: Annotated[
+        Path | None, typer.Option(help="Write a smalt.yaml that leads to it.", metavar="FILE")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that is not ours.")] = False,
+    as_json: Json = False,
+    end_with_stdin: EndWithStdin = False,
+) -> None:
+    """Play Azure OpenAI on this machine until Ctrl-C: regions, quotas, errors, a bill. No account needed.
+
+    Example: smalt emulate --write-config smalt.yaml, and then, in another terminal: smalt serve
+    """
+    _run_until_told(end_with_stdin=end_with_stdin)
+    from smalt.cli import emulating
+
+    wanted = emulating.Wanted(config, port_base, seed)
+    emulating.run(wanted, write_config, force=force, as_json=as_json)
+
+
+@app.command()
+def check(*, config: ConfigFile = None, env: Overlay = None, as_json: Json = False) -> None:
+    """Say everything that is wrong with the configuration, or what it adds up to. Asks no server.
+
+    Example: smalt check --config smalt.yaml --env prod
+    """
+    from smalt.cli import checking
+
+    checking.check(config, env, as_json=as_json)
+
+
+@config_app.command()
+def schema() -> None:
+    """Print the JSON schema of smalt.yaml, for editors.
+
+    Example: smalt config schema > smalt.schema.json
+    """
+    from smalt.cli import checking
+
+    checking.print_schema()
+
+
+@config_app.command()
+def show(*, config: ConfigFile = None, env: Overlay = None, as_json: Json = False) -> None:
+    """Print the settings in effect, defaults included, secrets as asterisks.
+
+    Example: smalt config show --env prod
+    """
+    from smalt.cli import checking
+
+    checking.show(config, env, as_json=as_json)
+
+
+@app.command()
+def demo(*, seed: Seed = 0, as_json: Json = False) -> None:
+    """The tour, offline: requests through the gateway, a lost region, the library, the bill.
+
+    Example: smalt demo --json > figures.json
+    """
+    from smalt.cli.demo import tour
+
+    tour.run(seed, as_json=as_json)
+
+
+def _run_until_told(*, end_with_stdin: bool) -> None:
+    """Before anything slow is imported: a signal that comes early ends the command just as well."""
+    processes.exit_on(signal.SIGINT, signal.SIGTERM)
+    if end_with_stdin:
+        processes.end_with_stdin()

@@ -1,0 +1,137 @@
+"""`smalt serve`."""
+
+import json
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from smalt import __version__
+from smalt.cli.curl import HELLO, curl
+from smalt.cli.processes import child, needs
+from smalt.config import Settings, load
+from smalt.config.fill import with_dotenv
+from smalt.core.engine import AZURE_PREFIX
+from smalt.errors import ConfigurationError
+
+with needs("smalt serve", "gateway"):
+    from smalt.gateway.server import Serving, serve
+
+ENDPOINTS = ("AZURE_OPENAI_ENDPOINT", "AZURE_API_BASE")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the configuration comes from, as asked for on the command line."""
+
+    path: Path | None
+    overlay: str | None
+
+    def load(self, cwd: Path) -> Settings:
+        """Raises ConfigurationError with every problem; if nothing is configured, also with a way out."""
+        try:
+            return load(self.path, env=os.environ, overlay=self.overlay, cwd=cwd)
+        except ConfigurationError as error:
+            if not self.is_configured(os.environ, cwd):
+                error.resolution = (*error.resolution, "Without Azure: smalt serve --emulate-if-unconfigured")
+            raise
+
+    def is_configured(self, env: Mapping[str, str], cwd: Path) -> bool:
+        """Whether anything says which Azure to use."""
+        if self.path or self.overlay or (cwd / "smalt.yaml").exists():
+            return True
+        known = with_dotenv(env, cwd)
+        return any(known.get(name) for name in ENDPOINTS)
+
+
+def run(source: Source, listen: str | None, *, emulate_if_unconfigured: bool, as_json: bool) -> None:
+    """Until SIGINT or SIGTERM, with the requests under way answered first."""
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
+    cwd = Path.cwd()
+    with ExitStack() as stack:
+        emulator: dict[str, Any] | None = None
+        if emulate_if_unconfigured and not source.is_configured(os.environ, cwd):
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="smalt-"))
+            source = Source(Path(folder, "smalt.yaml"), None)
+            command = ("emulate", "--port-base", "0", "--write-config", str(source.path))
+            emulator = stack.enter_context(child(*command))
+        settings = listening_at(listen, source.load(cwd))
+        for warning in settings.warnings:
+            print(f"warning: {warning}", file=sys.stderr)
+
+        def announce(serving: Serving) -> None:
+            told = announcement(serving) | {"emulator": emulator}
+            text = json.dumps(told) if as_json else "\n".join(lines(told, example(told, settings)))
+            print(text, flush=True)
+
+        serve(settings, announce)
+
+
+def listening_at(listen: str | None, settings: Settings) -> Settings:
+    """The same settings with another address."""
+    if listen is None:
+        return settings
+    gateway = settings.gateway.model_copy(update={"listen": listen})
+    try:
+        _ = gateway.address
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="'--listen'") from None
+    return settings.model_copy(update={"gateway": gateway})
+
+
+def announcement(serving: Serving) -> dict[str, Any]:
+    """What a starting gateway tells scripts. Keys are named only if they were made just now."""
+    return {
+        "url": serving.url,
+        "models": [model for model in serving.models if not model.startswith(AZURE_PREFIX)],
+        "gateway_key": serving.made_gateway_key,
+        "admin_key": serving.made_admin_key,
+    }
+
+
+def example(told: Mapping[str, Any], settings: Settings) -> str:
+    """A curl line for a configured model. A configured key is not shown: where a variable of the
+    environment holds it the line names that, else the key's alias."""
+    chat = [model for model in told["models"] if "embedding" not in model]
+    model = (chat or ["azure/YOUR-DEPLOYMENT"])[0]
+    key, variable = told["gateway_key"], None
+    if key is None:
+        fixed = settings.gateway.keys[0]
+        holders = (name for name, value in os.environ.items() if value == fixed.key.get_secret_value())
+        variable = next(holders, None)
+        key = "" if variable else f"<the key {fixed.alias}>"
+    body = {"model": model, "messages": HELLO}
+    return curl(f"{told['url']}/v1/chat/completions", f"authorization: Bearer {key}", body, variable=variable)
+
+
+def lines(told: Mapping[str, Any], example: str) -> Sequence[str]:
+    """The same for people."""
+    url = told["url"]
+    told_of = [f"smalt {__version__} listens on {url}; Ctrl-C ends it.", ""]
+    if told["emulator"]:
+        told_of += [
+            "Nothing is configured here (no smalt.yaml, no AZURE_OPENAI_ENDPOINT): the answers come from an",
+            "emulator of Azure, made up and free of charge.",
+            f"  control       {told['emulator']['control_url']}/_emulator/state",
+            "",
+        ]
+    told_of += [
+        f"  models        {', '.join(told['models']) or 'azure/<deployment>: any of the resource'}",
+        "  OpenAI        POST /v1/chat/completions, /v1/embeddings; GET /v1/models",
+        f"                any OpenAI SDK: base_url={url}/v1",
+        "  Azure OpenAI  POST /openai/deployments/<model>/chat/completions, /embeddings",
+        f"                AzureOpenAI: azure_endpoint={url}",
+        "  health        GET /health/live, /health/ready",
+        "  admin         GET /admin/v1/usage, /admin/v1/upstreams",
+        "",
+    ]
+    made = {"gateway key": told["gateway_key"], "admin key": told["admin_key"]}
+    told_of += [f"  {name:<12}  {key}   (made for this run)" for name, key in made.items() if key]
+    return [*told_of, "", "Try it:", f"  {example}"]
