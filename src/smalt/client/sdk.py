@@ -7,6 +7,7 @@ a request ever miss the transport, it reaches nobody.
 import os
 from collections.abc import Mapping
 from typing import Any, Self
+from weakref import WeakSet
 
 import openai
 
@@ -19,6 +20,8 @@ NOWHERE = "https://smalt.invalid"
 PLACEHOLDER_KEY = "held-by-the-fleet"
 DEFAULT_VERSION = "2024-10-21"
 
+_OUR_CLIENTS: WeakSet[Any] = WeakSet()
+
 
 class _OverFleet:
     """What the four clients share; stands before the SDK's class in their bases."""
@@ -27,6 +30,7 @@ class _OverFleet:
 
     def copy(self, **changes: Any) -> Self:
         """As the SDK's: the same client with some options changed, over the same fleet."""
+        _refuse_http_client(changes)
         extra = {"fleet": self.fleet, **(changes.pop("_extra_kwargs", None) or {})}
         changes["max_retries"] = 0
         copied: Self = super().copy(_extra_kwargs=extra, **changes)  # type: ignore[misc]
@@ -83,10 +87,11 @@ def _azure_options(fleet: Fleet | None, sdk: Mapping[str, Any]) -> tuple[Fleet, 
     for name in ("azure_ad_token", "azure_ad_token_provider"):
         if options.pop(name, None) is not None:
             raise ConfigurationError(f"{name}: Entra ID is not built yet; use an API key")
+    _refuse_http_client(options)
     if fleet is None:
-        _refuse_http_client(options)
         address["azure_endpoint"] = address["azure_endpoint"] or options.pop("base_url", None)
-        fleet = _one_resource(address, options.get("api_version")) if any(address.values()) else Fleet.load()
+        version = options.get("api_version")
+        fleet = _one_resource(address, version) if any(address.values()) else _found(version)
     if not copied:
         options["azure_endpoint"] = NOWHERE
     options["api_version"] = options.get("api_version") or DEFAULT_VERSION
@@ -95,8 +100,8 @@ def _azure_options(fleet: Fleet | None, sdk: Mapping[str, Any]) -> tuple[Fleet, 
 
 def _openai_options(fleet: Fleet | None, sdk: Mapping[str, Any]) -> tuple[Fleet, dict[str, Any]]:
     options = dict(sdk)
+    _refuse_http_client(options)
     if fleet is None:
-        _refuse_http_client(options)
         for name in ("base_url", "api_key"):
             if options.get(name) is not None:
                 raise ConfigurationError(
@@ -108,8 +113,16 @@ def _openai_options(fleet: Fleet | None, sdk: Mapping[str, Any]) -> tuple[Fleet,
     return fleet, {**options, "api_key": PLACEHOLDER_KEY, "max_retries": 0}
 
 
+def _found(api_version: str | None) -> Fleet:
+    """From `smalt.yaml`, or the environment; a version given as an argument counts before the variables."""
+    version = {"AZURE_OPENAI_API_VERSION": api_version} if api_version else {}
+    return Fleet.load(env={**os.environ, **version})
+
+
 def _refuse_http_client(options: Mapping[str, Any]) -> None:
-    if options.get("http_client") is not None:
+    """Any but our own, which copies of a client share: another would bypass the fleet."""
+    client = options.get("http_client")
+    if client is not None and client not in _OUR_CLIENTS:
         raise ConfigurationError(
             "http_client cannot be combined with smalt's clients, which bring their own; give "
             "openai.AzureOpenAI a client made with Fleet.transport() instead"
@@ -122,13 +135,18 @@ def _one_resource(address: Mapping[str, Any], api_version: str | None) -> Fleet:
     key = address["api_key"] or os.environ.get("AZURE_OPENAI_API_KEY", "")
     if callable(key):
         raise ConfigurationError("api_key: a function is not built yet; use a text")
-    resource = {"endpoint": str(endpoint), "api_keys": [key], "api_version": api_version or DEFAULT_VERSION}
+    version = api_version or os.environ.get("OPENAI_API_VERSION") or DEFAULT_VERSION
+    resource = {"endpoint": str(endpoint), "api_keys": [key], "api_version": version}
     return Fleet(from_data({"resources": {"default": resource}}))
 
 
 def _http_client(fleet: Fleet) -> Any:
-    return transport_classes(library_of_the_sdk()).http.Client(transport=fleet.transport())
+    client = transport_classes(library_of_the_sdk()).http.Client(transport=fleet.transport())
+    _OUR_CLIENTS.add(client)
+    return client
 
 
 def _async_http_client(fleet: Fleet) -> Any:
-    return transport_classes(library_of_the_sdk()).http.AsyncClient(transport=fleet.async_transport())
+    client = transport_classes(library_of_the_sdk()).http.AsyncClient(transport=fleet.async_transport())
+    _OUR_CLIENTS.add(client)
+    return client

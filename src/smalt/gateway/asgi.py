@@ -1,12 +1,13 @@
 """Serves model calls to any ASGI server, and everything else to the pages."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import quote
 
 from smalt.dispatch.connections import Response
-from smalt.errors import PayloadTooLarge
+from smalt.errors import PayloadTooLarge, SmaltError
 from smalt.gateway.exchange import LARGEST_BODY, Handler, Headers
 from smalt.wire import paths
 from smalt.wire.error_body import error_body, error_headers
@@ -16,6 +17,8 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+logger = logging.getLogger("smalt.gateway")
 
 LARGEST_UNSENT = 64 * 1024  # bytes waiting for a slow caller before the upstream is paused
 
@@ -56,11 +59,16 @@ class AsgiExchange:
         self._messages: asyncio.Queue[Message | None] = asyncio.Queue()
         self._unsent = 0
         self._source: Response | None = None
+        self._started = False
 
     async def read_body(self, receive: Receive) -> bool:
         """The whole body; False if the caller left or sent too much, and nothing more is to do."""
         parts: list[bytes] = []
         size, more = 0, True
+        declared = next((value for name, value in self.headers if name == b"content-length"), b"0")
+        if int(declared) > LARGEST_BODY:
+            await self._refuse()
+            return False
         while more:
             message = await receive()
             if message["type"] == "http.disconnect":
@@ -68,12 +76,15 @@ class AsgiExchange:
             parts.append(message.get("body", b""))
             size, more = size + len(parts[-1]), message.get("more_body", False)
             if size > LARGEST_BODY:
-                error = PayloadTooLarge(f"the request body exceeds {LARGEST_BODY:,} bytes")
-                self.respond(413, error_headers(error), error_body(error))
-                await self.pump()
+                await self._refuse()
                 return False
         self.body = b"".join(parts)
         return True
+
+    async def _refuse(self) -> None:
+        error = PayloadTooLarge(f"the request body exceeds {LARGEST_BODY:,} bytes")
+        self.respond(413, error_headers(error), error_body(error))
+        await self.pump()
 
     async def pump(self) -> None:
         """Send what was written until the answer has ended."""
@@ -87,12 +98,12 @@ class AsgiExchange:
         self._source = source
 
     def respond(self, status: int, headers: Headers, body: bytes) -> None:
-        self.start(status, [*headers, (b"content-length", str(len(body)).encode())])
+        self._head(status, [*headers, (b"content-length", str(len(body)).encode())])
         self._put({"type": "http.response.body", "body": body, "more_body": False})
         self._messages.put_nowait(None)
 
     def start(self, status: int, headers: Headers) -> None:
-        self._put({"type": "http.response.start", "status": status, "headers": list(headers)})
+        self._head(status, [*headers, (b"x-accel-buffering", b"no")])
 
     def write(self, data: bytes) -> None:
         if data:
@@ -108,6 +119,18 @@ class AsgiExchange:
         """Stop without the end of the answer: the server breaks the connection."""
         self._messages.put_nowait(None)
 
+    def break_off(self) -> None:
+        """The handler failed."""
+        if self._started:
+            self.abort()
+        else:
+            error = SmaltError("the gateway failed inside; its log says why")
+            self.respond(500, error_headers(error), error_body(error))
+
+    def _head(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        self._started = True
+        self._put({"type": "http.response.start", "status": status, "headers": headers})
+
     def _put(self, message: Message) -> None:
         self._unsent += len(message.get("body", b""))
         self._messages.put_nowait(message)
@@ -116,9 +139,9 @@ class AsgiExchange:
 async def _run(handler: Handler, exchange: AsgiExchange) -> None:
     try:
         await handler(exchange)
-    except BaseException:
-        exchange.abort()
-        raise
+    except Exception:
+        logger.exception("a request failed inside the gateway")
+        exchange.break_off()
 
 
 async def _gone(receive: Receive) -> None:

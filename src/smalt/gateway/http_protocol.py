@@ -2,7 +2,8 @@
 
 uvicorn keeps the sockets, TLS, keep-alive, pipelining and shutdown; this class only takes over the requests
 that `paths.parse` knows. It relies on these names of uvicorn's HttpToolsProtocol, whose version is pinned:
-`cycle`, `pipeline`, `flow`, `parser`, `url`, `headers`, `_start_asgi_task`, and of a cycle: `run_asgi`,
+`cycle`, `pipeline`, `flow`, `parser`, `url`, `headers`, `_start_asgi_task`, `_should_upgrade`,
+`_unset_keepalive_if_required`, `handle_websocket_upgrade`, `send_400_response`, and of a cycle: `run_asgi`,
 `disconnected`, `response_complete`, `keep_alive`, `message_event`.
 """
 
@@ -11,15 +12,19 @@ import logging
 from collections import deque
 from typing import Any
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from smalt.dispatch.connections import Response
-from smalt.errors import PayloadTooLarge, SmaltError
+from smalt.errors import InvalidRequest, PayloadTooLarge, SmaltError
 from smalt.gateway.exchange import LARGEST_BODY, Handler, Headers
 from smalt.wire import paths
 from smalt.wire.error_body import error_body, error_headers
 
 logger = logging.getLogger("smalt.gateway")
+
+LARGEST_HEAD = 64 * 1024
+LINGER_S = 5.0  # how long the rest of a refused body is heard out: a reset would take the answer with it
 
 
 def protocol_class(handler: Handler) -> type[HttpToolsProtocol]:
@@ -36,11 +41,39 @@ class GatewayProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._live: deque[HotCycle] = deque()
         self._receiving: HotCycle | None = None
+        self._in_head = False
+        self._head_bytes = 0
+        self._lingers = False
+        self._deaf = False
+
+    def data_received(self, data: bytes) -> None:
+        if self._deaf:
+            return
+        self._unset_keepalive_if_required()
+        headers = self.headers
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            if self._should_upgrade():
+                self.handle_websocket_upgrade()
+            else:
+                self._ignore_upgrade(data[upgrade.args[0] :])
+        except httptools.HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
+        else:
+            if self._in_head and self.headers is headers:  # the parser itself has no limit
+                self._limit_head(len(data))
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._in_head, self._head_bytes = True, 0
 
     def on_headers_complete(self) -> None:
+        self._in_head = False
+        if self._offers_upgrade():
+            return  # it comes again without the offer
         raw_path = self.url.partition(b"?")[0].decode("latin-1")
-        post = self.parser.get_method() == b"POST" and not self.parser.should_upgrade()
-        if not post or paths.parse(raw_path) is None:
+        if self.parser.get_method() != b"POST" or paths.parse(raw_path) is None:
             super().on_headers_complete()
             return
         before: RequestResponseCycle | None = self.cycle
@@ -52,7 +85,10 @@ class GatewayProtocol(HttpToolsProtocol):
             self.pipeline.appendleft((cycle, self.app))  # type: ignore[arg-type]
             cycle.queued = True
         elif self.expect_100_continue:
-            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            if self._declared_bytes() > LARGEST_BODY:
+                self.refuse(cycle)
+            else:
+                self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, body: bytes) -> None:
         if self._receiving is not None:
@@ -63,7 +99,10 @@ class GatewayProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         cycle, self._receiving = self._receiving, None
         if cycle is None:
-            super().on_message_complete()
+            if self._lingers:
+                self.transport.close()
+            elif not self._offers_upgrade():
+                super().on_message_complete()
             return
         cycle.message_event.set()
         if not cycle.queued and not cycle.response_complete:
@@ -90,15 +129,51 @@ class GatewayProtocol(HttpToolsProtocol):
         if cycle.queued:
             self.transport.abort()
             return
-        cycle.keep_alive = False
+        cycle.keep_alive, self._lingers = False, True
         error = PayloadTooLarge(f"the request body exceeds {LARGEST_BODY:,} bytes")
         cycle.respond(413, error_headers(error), error_body(error))
 
     def completed(self, cycle: "HotCycle") -> None:
         self._live.remove(cycle)
-        if not cycle.keep_alive:
+        if self._lingers:
+            self.loop.call_later(LINGER_S, self.transport.close)
+        elif not cycle.keep_alive:
             self.transport.close()
         self.on_response_complete()
+
+    def _offers_upgrade(self) -> bool:
+        """An upgrade nobody here wants, such as the one to HTTP/2 that Java's client offers. The parser skips
+        the body of such a request."""
+        return self.parser.should_upgrade() and not self._should_upgrade()
+
+    def _ignore_upgrade(self, rest: bytes) -> None:
+        """Take the request once more without its offer; `rest`: what followed its head."""
+        method = self.parser.get_method()
+        if method == b"CONNECT":
+            self.send_400_response("This is no proxy.")
+            return
+        lines = [b"%b %b HTTP/1.1\r\n" % (method, self.url)]
+        lines += [b"%b: %b\r\n" % (name, value) for name, value in self.headers if name != b"upgrade"]
+        self.parser = httptools.HttpRequestParser(self)
+        self.data_received(b"".join([*lines, b"\r\n", rest]))
+
+    def _declared_bytes(self) -> int:
+        return next((int(value) for name, value in self.headers if name == b"content-length"), 0)
+
+    def _limit_head(self, arrived_bytes: int) -> None:
+        self._head_bytes += arrived_bytes
+        if self._head_bytes <= LARGEST_HEAD:
+            return
+        if self._live:
+            self.transport.abort()
+            return
+        error = InvalidRequest(f"the head of the request exceeds {LARGEST_HEAD:,} bytes")
+        body = error_body(error)
+        lines = [b"%b: %b\r\n" % header for header in error_headers(error)]
+        framing = b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body)
+        self.transport.write(b"".join([STATUS_LINE[431], *lines, framing, body]))
+        self._deaf = True
+        self.loop.call_later(LINGER_S, self.transport.close)
 
 
 class HotCycle:
@@ -155,6 +230,8 @@ class HotCycle:
 
     def throttle(self, source: Response) -> None:
         self.source = source
+        if self._protocol.flow.write_paused:
+            source.pause()
 
     def respond(self, status: int, headers: Headers, body: bytes) -> None:
         length = b"content-length: %d\r\n" % len(body)

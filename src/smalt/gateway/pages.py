@@ -30,7 +30,10 @@ def pages(assembly: Assembly, keys: GatewayKeys, admin_key: str) -> Starlette:
     live = [Route(path, _live) for path in ("/health/live", "/live")]
     admin = [Route("/admin/v1/usage", guarded.usage), Route("/admin/v1/upstreams", guarded.upstreams)]
     rest = Route("/{path:path}", _unknown, methods=METHODS)
-    return Starlette(routes=[*models, *ready, *live, *admin, rest], exception_handlers={SmaltError: _refuse})
+    return Starlette(
+        routes=[*models, *ready, *live, *admin, rest],
+        exception_handlers={SmaltError: _refuse, 404: _unknown},  # no route matches a path with a line break
+    )
 
 
 class _Pages:
@@ -94,13 +97,14 @@ async def _live(_request: Request) -> Response:
     return JSONResponse({"status": "live"})
 
 
-async def _unknown(request: Request) -> Response:
+async def _unknown(request: Request, _error: Exception | None = None) -> Response:
     path = request.url.path
     if path.startswith(API_ROOTS):
-        raise UnsupportedOperation(
+        error = UnsupportedOperation(
             f"{request.method} {path} is no operation of this gateway",
             resolution=("Served: chat/completions, embeddings (POST) and models (GET).",),
         )
+        return await _refuse(request, error)
     return JSONResponse(
         {"error": {"message": f"nothing is served at {path}", "code": "404"}}, status_code=404
     )

@@ -19,6 +19,8 @@ from smalt.gateway.model_calls import ModelCalls
 from smalt.gateway.pages import pages
 from smalt.gateway.principals import GatewayKeys, Principal
 
+KEEP_ALIVE_S = 75  # longer than load balancers and SDKs keep idle connections: they close first
+
 
 @dataclass(frozen=True, slots=True)
 class Serving:
@@ -75,6 +77,7 @@ def _server(app: Gateway, calls: ModelCalls) -> uvicorn.Server:
             log_level="warning",
             access_log=False,
             server_header=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=30,
         )
     )
