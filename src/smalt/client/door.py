@@ -34,7 +34,8 @@ class Door:
         asked = paths.parse(raw_path) if request.method == "POST" else None
         if asked is None:
             raise UnsupportedOperation(f"{request.method} {raw_path} is no operation smalt routes yet")
-        patience_s = self._timeout(request)["read"] or self._assembly.timeouts.total_s
+        total_s = self._assembly.timeouts.total_s
+        patience_s = min(self._timeout(request)["read"] or total_s, total_s)
         return self._assembly.dispatcher.open(read_facts(asked, body), request_id, total_s=patience_s)
 
     def outgoing(

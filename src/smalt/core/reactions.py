@@ -48,7 +48,7 @@ REACTIONS: dict[FailureKind, Reaction] = {
     FailureKind.DEPLOYMENT_NOT_FOUND: Reaction(Fate.FREE, cooldown_s=30, flagged=True, repeats=1),
     FailureKind.REQUEST: Reaction(Fate.FREE, Scope.REQUEST, final=True),
     FailureKind.CONTENT_FILTER: Reaction(Fate.BILLED, Scope.REQUEST, final=True),
-    FailureKind.CONNECT: Reaction(Fate.NOT_SENT, cooldown_s=1, escalates=True),
+    FailureKind.CONNECT: Reaction(Fate.NOT_SENT, Scope.RESOURCE, cooldown_s=1, escalates=True),
     FailureKind.STALE: Reaction(Fate.UNKNOWN, Scope.REQUEST),
     FailureKind.RESET: Reaction(Fate.UNKNOWN, cooldown_s=1, escalates=True),
     FailureKind.TRUNCATED: Reaction(Fate.BILLED, cooldown_s=1, escalates=True, repeats=2),

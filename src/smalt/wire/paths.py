@@ -39,16 +39,21 @@ class Asked:
 def parse(raw_path: str) -> Asked | None:
     """What a still percent-encoded path (without query) asks for; None if it is no operation smalt routes."""
     if raw_path.startswith(CLASSIC_PREFIX):
-        deployment, slash, rest = raw_path[len(CLASSIC_PREFIX) :].partition("/")
-        operation = _OPERATION.get(slash + rest)
-        if operation is None or not deployment:
-            return None
-        return Asked(Surface.CLASSIC, operation, unquote(deployment))
+        return _parse_classic(raw_path[len(CLASSIC_PREFIX) :])
     for surface, prefix in ((Surface.OPENAI, OPENAI_PREFIX), (Surface.V1, V1_PREFIX)):
         if raw_path.startswith(prefix):
             operation = _OPERATION.get(raw_path[len(prefix) :])
             if operation is not None:
                 return Asked(surface, operation)
+    return None
+
+
+def _parse_classic(rest: str) -> Asked | None:
+    """`<deployment>/<operation>`. openai 2.x leaves a slash in a deployment's name as it is."""
+    for suffix, operation in _OPERATION.items():
+        deployment = rest.removesuffix(suffix)
+        if deployment not in {rest, ""}:
+            return Asked(Surface.CLASSIC, operation, unquote(deployment))
     return None
 
 

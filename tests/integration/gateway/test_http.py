@@ -90,9 +90,9 @@ def test_a_body_that_cannot_be_read(stage: Stage, azure: Handle, content: bytes,
         ("POST", "/v1/chat/completions/"),
         ("POST", "/v1//chat/completions"),
         ("POST", "/openai/deployments//chat/completions"),
-        ("POST", "/openai/deployments/a/b/chat/completions"),
+        ("POST", "/openai/deployments/a/b/unknown"),
         ("POST", "/openai/deployments/gpt-4o"),
-        ("POST", "/openai/deployments/a%0D%0A/b/chat/completions"),
+        ("POST", "/openai/deployments/a%0D%0A/b/unknown"),
     ],
 )
 def test_an_operation_that_is_not_served(stage: Stage, method: str, target: str) -> None:

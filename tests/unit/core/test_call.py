@@ -481,3 +481,12 @@ def test_quota_refusals_do_not_lengthen_other_rests() -> None:
 def test_a_negative_clock_is_a_clock() -> None:
     """Times before zero are times like any other."""
     assert open_call(make_engine("east/a")).next(-1_000) == Send("east/a", 1, 5)
+
+
+def test_a_refused_connection_concerns_the_whole_resource() -> None:
+    """Several deployments of one model on a dead resource cost one attempt, not one each."""
+    engine = make_engine("east/a east/b east/c east/d east/e west/a")
+    call = open_call(engine)
+    assert call.next(0) == Send("east/a", 1, 5)
+    call.record(UNREACHED, 0)
+    assert call.next(0) == Send("west/a", 2, 5)

@@ -46,7 +46,7 @@ def test_what_a_path_asks_for(path: str, expected: Asked) -> None:
         "/openai/deployments/dep",
         "/openai/deployments/dep/",
         "/openai/deployments//chat/completions",
-        "/openai/deployments/a/b/chat/completions",
+        "/openai/deployments/a/b/unknown",
         "/openai/deployments/dep/images/generations",
     ],
 )
@@ -65,6 +65,12 @@ def test_req_1_12_deployment_is_percent_encoded_as_one_segment() -> None:
     """A deployment's name with a space, a slash and an umlaut stays one segment of the path."""
     path = classic_path(Operation.CHAT, "a b/ü", "2024-10-21")
     assert path == "/openai/deployments/a%20b%2F%C3%BC/chat/completions?api-version=2024-10-21"
+
+
+def test_req_1_12_a_slash_left_as_it_is_belongs_to_the_name() -> None:
+    """openai 2.x does not encode the slash of a deployment's name."""
+    asked = parse("/openai/deployments/a%20b/%C3%BC/chat/completions")
+    assert asked == Asked(Surface.CLASSIC, Operation.CHAT, "a b/ü")
 
 
 @pytest.mark.parametrize("name", ["?x=1", "#x", "a&b", "%2e%2e", "a\r\nhost: b", "..."])
