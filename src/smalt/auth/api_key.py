@@ -1,10 +1,14 @@
 """Static API keys."""
 
+from typing import NoReturn
+
 from pydantic import SecretStr
 
 
 class ApiKey:
-    """One key of one resource. Never printed: repr and str show asterisks."""
+    """One key of one resource. Never printed: repr and str show asterisks, and it cannot be pickled."""
+
+    __slots__ = ("_key",)
 
     def __init__(self, key: SecretStr) -> None:
         self._key = key
@@ -16,3 +20,6 @@ class ApiKey:
 
     def __repr__(self) -> str:
         return "ApiKey(**********)"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a key stays in its process; build it from the configuration again")

@@ -95,11 +95,11 @@ class OpenCall:
         with self._dispatcher.lock:
             self._call.record(failure, time.monotonic())
 
-    def finish(self, usage: Usage, *, estimated: bool = False) -> None:
-        """The answer reached the caller whole."""
+    def finish(self, usage: Usage, *, estimated: bool = False, error: str | None = None) -> None:
+        """The answer has ended. `error`: code of the error if it broke off."""
         with self._dispatcher.lock:
             self._call.finish()
-        self._end(usage, estimated=estimated)
+        self._end(usage, estimated=estimated, error=error)
 
     def abandon(self, usage: Usage | None = None) -> None:
         """The caller left or something broke. `usage`: an estimate of what was spent until then."""
@@ -118,9 +118,10 @@ class OpenCall:
         return self.attempts[-1].failure if self.attempts else None
 
     def _end(self, usage: Usage | None, *, estimated: bool = False, error: str | None = None) -> None:
-        if self._ended:
-            return
-        self._ended = True
+        with self._dispatcher.lock:  # one thread may close what another is reading
+            if self._ended:
+                return
+            self._ended = True
         self._dispatcher.tell(
             CallRecord(
                 request_id=self.request_id,

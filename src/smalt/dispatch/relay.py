@@ -8,6 +8,7 @@ from smalt.dispatch.connections import Response
 from smalt.dispatch.dispatcher import OpenCall
 from smalt.dispatch.run import SendFailed
 from smalt.dispatch.watched import WatchedStream
+from smalt.errors import StreamInterrupted
 from smalt.types import Usage
 
 
@@ -47,11 +48,11 @@ async def relay_bytes(source: Response, call: OpenCall, writer: Writer, *, idle_
     except BaseException:
         call.abandon(estimate)
         raise
+    call.finish(estimate, estimated=True, error=StreamInterrupted.code if failed else None)
     if failed is not None:
         writer.abort()
     else:
         writer.end()
-    call.finish(estimate, estimated=True)
 
 
 async def _drain(
@@ -59,13 +60,22 @@ async def _drain(
 ) -> SendFailed | None:
     ended: asyncio.Future[SendFailed | None] = asyncio.get_running_loop().create_future()
 
+    def take(data: bytes) -> None:
+        """A caller's end that breaks must not look like an upstream's fault."""
+        if ended.done():
+            return
+        try:
+            forward(data)
+        except Exception as error:  # noqa: BLE001  raised again by whoever waits
+            ended.set_exception(error)
+
     def end(failed: SendFailed | None) -> None:
         if not ended.done():
             ended.set_result(failed)
 
     writer.throttle(source)
     try:
-        source.relay(forward, end, idle_s=idle_s)
+        source.relay(take, end, idle_s=idle_s)
         return await ended
     finally:
         source.close()

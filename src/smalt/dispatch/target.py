@@ -1,6 +1,7 @@
 """How a request must look for one resource: address, path, headers, body."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, NamedTuple, Protocol
 
 from smalt.types import Facts, Operation
@@ -8,6 +9,8 @@ from smalt.wire import paths, rewrite
 
 # stream_options.include_usage is refused before this version (Azure OpenAI API lifecycle, 2024-09-01-preview)
 INCLUDE_USAGE_SINCE = "2024-09"
+
+_classic_path = lru_cache(maxsize=4_096)(paths.classic_path)
 
 
 class Credential(Protocol):
@@ -77,7 +80,7 @@ class Target:
     def _path(self, operation: Operation, deployment: str) -> str:
         match self.api:
             case "classic":
-                return paths.classic_path(operation, deployment, self.api_version)
+                return _classic_path(operation, deployment, self.api_version)
             case "v1":
                 return paths.v1_path(operation)
             case "openai":

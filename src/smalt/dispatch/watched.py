@@ -22,19 +22,25 @@ class WatchedStream:
     def last(self, failed: SendFailed | None) -> bytes:
         """The upstream is done. A stream that broke, or stopped without its end, gets an error event."""
         rest = self._watch.rest()
-        self._call.finish(self._spent(), estimated=self._watch.usage is None)
         if failed is not None:
-            return error_event(StreamInterrupted(f"the stream broke: {failed}"))
-        if not self._watch.ended:
-            return error_event(StreamInterrupted("the stream stopped without a finish reason"))
-        return rest
+            error = StreamInterrupted(f"the stream broke: {failed}")
+        elif not self._watch.ended:
+            error = StreamInterrupted("the stream stopped without a finish reason")
+        else:
+            self._finish()
+            return rest
+        self._finish(error.code)
+        return error_event(error)
 
     def leave(self) -> None:
         """The caller takes no more; some stop reading at the end mark, which is no loss."""
         if self._watch.ended:
-            self._call.finish(self._spent(), estimated=self._watch.usage is None)
+            self._finish()
         else:
             self._call.abandon(self._spent())
+
+    def _finish(self, error: str | None = None) -> None:
+        self._call.finish(self._spent(), estimated=self._watch.usage is None, error=error)
 
     def _spent(self) -> Usage:
         """As reported; else the prompt's estimate and a token per event."""

@@ -43,7 +43,11 @@ class ModelCalls:
             headers = [*error_headers(error), *request_headers(request_id)]
             exchange.respond(error.http_status or 500, headers, error_body(error))
             return
-        await self._answer(exchange, call, answer)
+        try:
+            await self._answer(exchange, call, answer)
+        except BaseException:
+            call.abandon()
+            raise
 
     def _open(self, exchange: Exchange, request_id: str) -> OpenCall:
         principal = self._keys.principal(exchange.headers)

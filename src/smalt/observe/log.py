@@ -3,6 +3,7 @@
 import logging
 
 from smalt.core.final_error import cause
+from smalt.errors import StreamInterrupted
 from smalt.types import CallRecord, FailureKind
 
 logger = logging.getLogger("smalt.calls")
@@ -12,10 +13,18 @@ NOBODYS_TROUBLE = {FailureKind.CALLER_LEFT, FailureKind.REQUEST, FailureKind.CON
 
 
 def log_trouble(record: CallRecord) -> None:
-    """One warning per call that an upstream failed, or that none was free for."""
+    """One warning per call that an upstream failed, whose answer broke off, or that none was free for."""
     failed = [a for a in record.attempts if a.failure and a.failure.kind not in NOBODYS_TROUBLE]
-    if not failed and (record.attempts or record.error is None):
+    broke = record.error == StreamInterrupted.code
+    if not failed and not broke and (record.attempts or record.error is None):
         return
-    causes = "; ".join(cause(attempt, len(record.attempts)) for attempt in failed)
-    ending = f"answered by {record.upstream}" if record.error is None else record.error
-    logger.warning("%s %s: %s; %s", record.request_id, record.model, causes or "no attempt", ending)
+    causes = [cause(attempt, len(record.attempts)) for attempt in failed]
+    if not record.attempts:
+        causes.append("no attempt")
+    if record.upstream is not None:
+        causes.append(f"answered by {record.upstream}")
+    if record.error is not None:
+        causes.append(record.error)
+    text = f"{record.request_id} {record.model}: {'; '.join(causes)}"
+    # names come from callers: they must not begin lines of their own
+    logger.warning("%s", text if text.isprintable() else ascii(text))

@@ -3,9 +3,9 @@
 import threading
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from smalt.types import CallRecord, Fate
+from smalt.types import CallRecord, Fate, Usage
 
 
 @dataclass(slots=True)
@@ -41,21 +41,18 @@ class Totals:
             self.errors += record.error is not None
             if record.upstream is not None and record.usage is not None:
                 for sums in (self._upstreams[record.upstream], self._models[record.model]):
-                    _add(sums, record)
+                    _add(sums, record, record.usage)
 
     def by_upstream(self) -> Mapping[str, Sums]:
         with self._lock:
-            return dict(self._upstreams)
+            return {name: replace(sums) for name, sums in self._upstreams.items()}
 
     def by_model(self) -> Mapping[str, Sums]:
         with self._lock:
-            return dict(self._models)
+            return {name: replace(sums) for name, sums in self._models.items()}
 
 
-def _add(sums: Sums, record: CallRecord) -> None:
-    usage = record.usage
-    if usage is None:
-        return
+def _add(sums: Sums, record: CallRecord, usage: Usage) -> None:
     sums.calls += 1
     sums.input_tokens += usage.input_tokens
     sums.output_tokens += usage.output_tokens

@@ -1,0 +1,151 @@
+import threading
+
+import pytest
+from tests.unit.dispatch.fakes import Office, make_engine
+
+from smalt.core.call import Fail, Relay, Send
+from smalt.core.settings import RetrySpec
+from smalt.errors import ModelNotAvailableError
+from smalt.types import CallRecord, Facts, Failure, FailureKind, Operation, Usage
+
+QUOTA = Failure(FailureKind.QUOTA, "full", 429, wait_s=30)
+REFUSED = Failure(FailureKind.REQUEST, "no such parameter", 400)
+
+
+def test_a_finished_call_is_told_once_with_everything() -> None:
+    """Who answered, what it took, what it cost."""
+    office = Office()
+    call = office.answered()
+    call.finish(Usage(1_000, 100))
+    (record,) = office.records
+    assert (record.request_id, record.operation, record.model) == ("id-1", Operation.CHAT, "gpt-4o")
+    assert (record.upstream, record.usage, record.estimated) == ("east/a", Usage(1_000, 100), False)
+    assert record.cost_nusd == call.cost_nusd(Usage(1_000, 100))
+    assert record.cost_nusd is not None
+    assert record.error is None
+    assert record.duration_s >= 0
+    assert call.upstream is not None
+    assert call.upstream.region == "eastus"
+
+
+def test_later_ends_do_nothing() -> None:
+    """The first end counts, in any order of the others."""
+    for first in ("finish", "abandon"):
+        office = Office()
+        call = office.answered()
+        if first == "finish":
+            call.finish(Usage(7))
+        call.abandon(Usage(8))
+        call.finish(Usage(9))
+        call.abandon()
+        (record,) = office.records
+        assert record.usage == Usage(7 if first == "finish" else 8)
+        assert office.in_flight == 0
+
+
+def test_a_call_that_failed_is_told_by_its_last_step() -> None:
+    """The driver has nothing more to do; its abandoning changes nothing."""
+    office = Office(make_engine("east/a", retry=RetrySpec(max_attempts=1)))
+    call = office.open(total_s=0)
+    assert isinstance(call.next(), Send)
+    call.record(QUOTA)
+    step = call.next()
+    assert isinstance(step, Fail)
+    call.abandon()
+    (record,) = office.records
+    assert (record.upstream, record.error, record.usage) == (None, step.error.code, None)
+    assert call.upstream is None
+    assert office.in_flight == 0
+
+
+def test_a_refused_request_is_told_when_it_is_relayed() -> None:
+    """The upstream's own error is the answer."""
+    office = Office()
+    call = office.open()
+    call.next()
+    call.record(REFUSED)
+    assert isinstance(call.next(), Relay)
+    (record,) = office.records
+    assert (record.upstream, record.error) == ("east/a", "request")
+
+
+def test_an_answer_that_broke_off_is_told_with_its_error() -> None:
+    """It was answered, and the caller did not get all of it."""
+    office = Office()
+    office.answered().finish(Usage(5), estimated=True, error="stream_interrupted")
+    (record,) = office.records
+    assert (record.upstream, record.error, record.estimated) == ("east/a", "stream_interrupted", True)
+
+
+@pytest.mark.parametrize("sent", [True, False])
+def test_a_caller_who_leaves(sent: bool) -> None:
+    """Before or after sending: told once, and nothing stays in flight."""
+    office = Office()
+    call = office.open()
+    if sent:
+        call.next()
+    call.abandon()
+    (record,) = office.records
+    assert (record.error, len(record.attempts), record.usage) == ("abandoned", int(sent), None)
+    assert office.in_flight == 0
+
+
+def test_an_unknown_price_is_no_price() -> None:
+    """Nothing is guessed before somebody answered, or for a model without a price."""
+    office = Office()
+    assert office.open().cost_nusd(Usage(1)) is None
+
+
+def test_every_sink_is_told_outside_the_lock() -> None:
+    """A sink may look at the dispatcher."""
+    office = Office()
+
+    def look(_record: CallRecord) -> None:
+        seen.append(office.dispatcher.status()[0].in_flight)
+
+    seen: list[int] = []
+    office.dispatcher._sinks += (look,)
+    office.answered().finish(Usage(1))
+    assert (seen, len(office.records)) == ([0], 1)
+
+
+def test_two_threads_end_a_call_once() -> None:
+    """One closes what another has just read to the end."""
+    office = Office()
+    for _ in range(200):
+        call = office.answered()
+        together = threading.Barrier(2)
+
+        def finish(call: object = call, together: threading.Barrier = together) -> None:
+            together.wait()
+            call.finish(Usage(1))  # type: ignore[attr-defined]
+
+        thread = threading.Thread(target=finish)
+        thread.start()
+        together.wait()
+        call.abandon()
+        thread.join()
+    assert len(office.records) == 200
+    assert office.in_flight == 0
+
+
+def test_what_a_dispatcher_knows() -> None:
+    """Models, upstreams and which of them rest."""
+    office = Office(make_engine("east/a"))
+    assert office.dispatcher.models == ("gpt-4o",)
+    assert office.dispatcher.spec("east/a").resource == "east"
+    call = office.open()
+    call.next()
+    call.record(QUOTA)
+    call.abandon()
+    (status,) = office.dispatcher.status()
+    assert not status.available
+    assert office.dispatcher.unavailable_models() == ("gpt-4o",)
+
+
+def test_an_unknown_model_opens_no_call() -> None:
+    """Nothing is recorded for it either."""
+    office = Office()
+    with pytest.raises(ModelNotAvailableError):
+        office.open(Facts(Operation.CHAT, "gpt-9"))
+    assert office.records == []

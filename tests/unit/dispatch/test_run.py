@@ -1,0 +1,238 @@
+import asyncio
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from tests.unit.dispatch.fakes import Office, make_engine
+
+from smalt.core.reactions import REACTIONS
+from smalt.core.settings import RetrySpec
+from smalt.dispatch import dispatcher as dispatcher_module
+from smalt.dispatch import run as run_module
+from smalt.dispatch.dispatcher import OpenCall
+from smalt.dispatch.run import Answer, SendFailed, judge, run, run_async
+from smalt.errors import NoUpstreamAvailable, RateLimited, SmaltError, UpstreamTimeout
+from smalt.types import CallRecord, FailureKind, Fate, Usage
+
+BODY = b'{"choices":[],"usage":{"prompt_tokens":10,"completion_tokens":3}}'
+REFUSED = b'{"error":{"code":"invalid_request_error","message":"no such parameter"}}'
+Event = Answer[Any] | BaseException
+Drive = Callable[[OpenCall, "Script"], Answer[Any]]
+
+
+class Script:
+    """A sender that plays events in order, for either loop. `asked`: the upstreams it was sent to."""
+
+    def __init__(self, *events: Event) -> None:
+        self.asked: list[str] = []
+        self._events = list(events)
+
+    def __call__(self, upstream: str, _call: OpenCall) -> Answer[Any]:
+        self.asked.append(upstream)
+        event = self._events.pop(0)
+        if isinstance(event, BaseException):
+            raise event
+        return event
+
+
+def drive_sync(call: OpenCall, script: Script) -> Answer[Any]:
+    return run(call, script)
+
+
+def drive_async(call: OpenCall, script: Script) -> Answer[Any]:
+    async def send(upstream: str, call: OpenCall) -> Answer[Any]:
+        await asyncio.sleep(0)
+        return script(upstream, call)
+
+    return asyncio.run(run_async(call, send))
+
+
+@pytest.fixture(params=[drive_sync, drive_async], ids=["sync", "async"])
+def drive(request: pytest.FixtureRequest) -> Drive:
+    chosen: Drive = request.param
+    return chosen
+
+
+def ok(body: bytes = BODY) -> Answer[Any]:
+    return Answer(200, [], body)
+
+
+def told(records: Sequence[CallRecord]) -> CallRecord:
+    (record,) = records
+    return record
+
+
+def test_an_answer_is_given_and_the_call_stays_open(drive: Drive) -> None:
+    """It ends when the answer has reached the caller."""
+    office = Office()
+    call = office.open()
+    answer = drive(call, Script(ok()))
+    assert (answer.status, answer.body, answer.usage) == (200, BODY, Usage(10, 3))
+    assert (office.records, office.in_flight) == ([], 1)
+    call.finish(Usage(10, 3))
+    assert told(office.records).error is None
+    assert office.in_flight == 0
+
+
+@pytest.mark.parametrize("kind", [kind for kind in FailureKind if kind is not FailureKind.CALLER_LEFT])
+def test_every_kind_of_failure_is_recorded_and_answered_elsewhere(drive: Drive, kind: FailureKind) -> None:
+    """What a sender cannot bring is tried on the other upstream, unless the kind is final or a time-out."""
+    office = Office(make_engine("east/a", "west/a", retry=RetrySpec(base_s=0, jitter_s=0)))
+    script = Script(SendFailed(kind, "its words"), ok(), ok())
+    call = office.open()
+    if kind is FailureKind.TIMEOUT:
+        with pytest.raises(UpstreamTimeout):
+            drive(call, script)
+    elif REACTIONS[kind].final:
+        with pytest.raises(RuntimeError):  # a sender that judged an answer itself would lose it
+            drive(call, script)
+    else:
+        assert drive(call, script).status == 200
+        call.finish(Usage(10, 3))
+    record = told(office.records)
+    first = record.attempts[0]
+    assert (first.upstream, first.failure and first.failure.kind) == ("east/a", kind)
+    assert first.fate is REACTIONS[kind].fate
+    assert office.in_flight == 0
+
+
+def test_both_loops_tell_the_same() -> None:
+    """For one script the records differ in nothing but time."""
+
+    def tell(drive: Drive) -> list[object]:
+        office = Office(make_engine("east/a", "west/a", "north/a"))
+        events: list[Event] = [
+            SendFailed(FailureKind.CONNECT, "refused"),
+            Answer(429, [(b"retry-after-ms", b"900")], b"{}"),
+            ok(),
+        ]
+        call = office.open()
+        drive(call, Script(*events))
+        call.finish(Usage(10, 3))
+        record = told(office.records)
+        return [(a.upstream, a.number, a.fate, a.failure) for a in record.attempts] + [
+            record.upstream,
+            record.usage,
+            record.error,
+        ]
+
+    assert tell(drive_sync) == tell(drive_async)
+
+
+def test_a_refusal_is_relayed_as_it_came(drive: Drive) -> None:
+    """What is wrong with the request is wrong everywhere; the upstream's own answer says so."""
+    office = Office()
+    script = Script(Answer(400, [(b"x-ms-region", b"East")], REFUSED))
+    answer = drive(office.open(), script)
+    assert (answer.status, answer.body) == (400, REFUSED)
+    assert len(script.asked) == 1
+    assert told(office.records).error == "request"
+    assert office.in_flight == 0
+
+
+def test_the_error_of_the_last_resort(drive: Drive) -> None:
+    """When every attempt has failed, the error names them all, and the call is told once."""
+    office = Office(make_engine("east/a", "west/a", retry=RetrySpec(max_attempts=2)))
+    script = Script(SendFailed(FailureKind.CONNECT, "refused"), SendFailed(FailureKind.RESET, "cut"))
+    with pytest.raises(NoUpstreamAvailable, match=r"east/a: refused; .*west/a: cut"):
+        drive(office.open(), script)
+    assert told(office.records).error == NoUpstreamAvailable.code
+    assert office.in_flight == 0
+
+
+def test_no_attempt_at_all(drive: Drive) -> None:
+    """An upstream that rests longer than the caller waits is not asked."""
+    office = Office(make_engine("east/a", retry=RetrySpec(max_attempts=1)))
+    with pytest.raises(RateLimited):
+        drive(office.open(total_s=0), Script(Answer(429, [(b"retry-after", b"30")], b"{}")))
+    script = Script()
+    with pytest.raises(RateLimited):
+        drive(office.open(total_s=0), script)
+    assert script.asked == []
+    assert [record.attempts == () for record in office.records] == [False, True]
+
+
+def test_waiting_takes_as_long_as_it_must(drive: Drive, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With nothing else free the call waits until the upstream is, and no longer."""
+    now, slept = [1_000.0], list[float]()
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        now[0] += seconds
+
+    async def sleep_async(seconds: float) -> None:
+        sleep(seconds)
+
+    clock = SimpleNamespace(monotonic=lambda: now[0], sleep=sleep)
+    monkeypatch.setattr(dispatcher_module, "time", clock)
+    monkeypatch.setattr(run_module, "time", clock)
+    monkeypatch.setattr(run_module, "asyncio", SimpleNamespace(sleep=sleep_async))
+    office = Office(make_engine("east/a"))
+    script = Script(Answer(429, [(b"retry-after-ms", b"2500")], b"{}"), ok())
+    assert drive(office.open(), script).status == 200
+    assert slept == [2.5]
+
+
+@pytest.mark.parametrize(
+    "error", [KeyboardInterrupt(), ZeroDivisionError(), SmaltError("x"), asyncio.CancelledError()]
+)
+def test_a_sender_that_breaks_leaves_nothing_behind(drive: Drive, error: BaseException) -> None:
+    """Whatever it raises goes on; the attempt counts as sent, with its end unknown."""
+    office = Office()
+    with pytest.raises(type(error)):
+        drive(office.open(), Script(error))
+    record = told(office.records)
+    assert record.error == "abandoned"
+    assert [(a.fate, a.failure and a.failure.kind) for a in record.attempts] == [
+        (Fate.UNKNOWN, FailureKind.CALLER_LEFT)
+    ]
+    assert office.in_flight == 0
+
+
+@pytest.mark.parametrize("waiting", ["send", "wait"])
+async def test_cancelling_abandons(waiting: str) -> None:
+    """A caller who leaves, while sending or while waiting its turn, leaves nothing in flight."""
+    office = Office(make_engine("east/a"))
+
+    async def send(_upstream: str, _call: OpenCall) -> Answer[Any]:
+        if waiting == "send":
+            await asyncio.get_running_loop().create_future()
+        return Answer(429, [(b"retry-after", b"30")], b"{}")
+
+    task = asyncio.ensure_future(run_async(office.open(), send))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert told(office.records).error == "abandoned"
+    assert office.in_flight == 0
+
+
+def test_a_truncated_answer_fails_over(drive: Drive) -> None:
+    """Half a JSON object is no answer."""
+    office = Office()
+    script = Script(ok(BODY[:-5]), ok())
+    assert drive(office.open(), script).body == BODY
+    assert len(script.asked) == 2
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b'"text"', b"\xff", b"{" * 100_000, b"<html>"])
+def test_a_success_must_be_a_json_object(body: bytes) -> None:
+    """Anything else is what some proxy made of it."""
+    failure = judge(ok(body))
+    assert failure is not None
+    assert (failure.kind, failure.status) == (FailureKind.TRUNCATED, 200)
+
+
+def test_a_stream_is_judged_by_its_head() -> None:
+    """Its body is still to come."""
+    assert judge(Answer(200, [], stream=object())) is None
+
+
+def test_an_error_is_judged_by_everything_it_says() -> None:
+    """Status, headers and body decide together."""
+    failure = judge(Answer(429, [(b"retry-after-ms", b"1500"), (b"x-odd", b"\xff")], b"{}"))
+    assert failure is not None
+    assert (failure.kind, failure.wait_s) == (FailureKind.QUOTA, 1.5)

@@ -1,0 +1,79 @@
+import logging
+from dataclasses import replace
+
+import pytest
+
+from smalt.errors import StreamInterrupted
+from smalt.observe.log import log_trouble
+from smalt.types import AttemptRecord, CallRecord, Failure, FailureKind, Fate, Operation, Usage
+
+ANSWERED = AttemptRecord("east/a", 1, Fate.BILLED, None, 0.1)
+CALL = CallRecord("id-1", Operation.CHAT, "gpt-4o", "east/a", (ANSWERED,), Usage(1))
+
+
+def failed(kind: FailureKind, number: int = 1) -> AttemptRecord:
+    return AttemptRecord("west/a", number, Fate.FREE, Failure(kind, "its words", 429), 0.1)
+
+
+def logged(caplog: pytest.LogCaptureFixture, record: CallRecord) -> list[str]:
+    caplog.set_level(logging.DEBUG)
+    caplog.clear()
+    log_trouble(record)
+    return [f"{entry.levelname} {entry.name} {entry.getMessage()}" for entry in caplog.records]
+
+
+def test_a_smooth_call_says_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """Smooth calls are counted, not logged."""
+    assert logged(caplog, CALL) == []
+
+
+@pytest.mark.parametrize("kind", [FailureKind.CALLER_LEFT, FailureKind.REQUEST, FailureKind.CONTENT_FILTER])
+def test_what_is_nobodys_trouble_says_nothing(caplog: pytest.LogCaptureFixture, kind: FailureKind) -> None:
+    """A caller who leaves or asks wrongly is no trouble of ours."""
+    record = replace(CALL, upstream=None, attempts=(failed(kind),), usage=None, error="abandoned")
+    assert logged(caplog, record) == []
+
+
+def test_a_failover_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    """What failed, and who answered in the end."""
+    record = replace(CALL, attempts=(failed(FailureKind.QUOTA), replace(ANSWERED, number=2)))
+    assert logged(caplog, record) == [
+        "WARNING smalt.calls id-1 gpt-4o: attempt 1/2 on west/a: 429 its words; answered by east/a"
+    ]
+
+
+def test_a_call_that_failed_names_every_attempt_and_the_error(caplog: pytest.LogCaptureFixture) -> None:
+    """One line for the whole call."""
+    attempts = (failed(FailureKind.QUOTA), failed(FailureKind.SERVER, 2))
+    (line,) = logged(caplog, replace(CALL, upstream=None, attempts=attempts, usage=None, error="no_upstream"))
+    assert line.endswith(
+        "attempt 1/2 on west/a: 429 its words; attempt 2/2 on west/a: 429 its words; no_upstream"
+    )
+
+
+def test_a_call_nobody_was_free_for_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """Refusing without an attempt is trouble too."""
+    (line,) = logged(
+        caplog, replace(CALL, upstream=None, attempts=(), usage=None, error="rate_limit_exceeded")
+    )
+    assert line.endswith("gpt-4o: no attempt; rate_limit_exceeded")
+
+
+def test_a_stream_that_broke_off_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """It was answered, but not to the end."""
+    (line,) = logged(caplog, replace(CALL, error=StreamInterrupted.code))
+    assert line.endswith("gpt-4o: answered by east/a; stream_interrupted")
+
+
+def test_names_from_callers_begin_no_lines(caplog: pytest.LogCaptureFixture) -> None:
+    """A model's name with a line break cannot forge a line of the log."""
+    record = replace(CALL, model="azure/x\nid-2 gpt-4o: all fine", error=StreamInterrupted.code)
+    (line,) = logged(caplog, record)
+    assert "\n" not in line
+    assert "azure/x\\nid-2" in line
+
+
+def test_a_library_is_silent_until_asked() -> None:
+    """Without a configuration of logging nothing reaches stderr."""
+    handlers = logging.getLogger("smalt").handlers
+    assert any(isinstance(handler, logging.NullHandler) for handler in handlers)

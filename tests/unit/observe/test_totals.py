@@ -1,0 +1,80 @@
+import threading
+from dataclasses import replace
+
+from smalt.observe.totals import Sums, Totals
+from smalt.types import AttemptRecord, CallRecord, Failure, FailureKind, Fate, Operation, Usage
+
+ANSWERED = AttemptRecord("east/a", 1, Fate.BILLED, None, 0.1)
+REFUSED = AttemptRecord("west/a", 1, Fate.FREE, Failure(FailureKind.QUOTA, "full", 429), 0.1)
+CALL = CallRecord(
+    "id-1", Operation.CHAT, "gpt-4o", "east/a", (ANSWERED,), Usage(100, 20), estimated=False, cost_nusd=450
+)
+
+
+def test_calls_add_up_by_upstream_and_by_model() -> None:
+    """Tokens and money of every answered call, on both sides."""
+    totals = Totals()
+    for _ in range(3):
+        totals(CALL)
+    expected = Sums(calls=3, attempts=3, input_tokens=300, output_tokens=60, cost_nusd=1_350)
+    assert totals.by_upstream() == {"east/a": expected}
+    assert totals.by_model() == {"gpt-4o": expected}
+    assert totals.errors == 0
+
+
+def test_a_failover_counts_where_each_attempt_went() -> None:
+    """The upstream that refused has the failed attempt, the other one the call."""
+    totals = Totals()
+    totals(replace(CALL, attempts=(REFUSED, replace(ANSWERED, number=2))))
+    assert totals.by_upstream()["west/a"] == Sums(attempts=1, failed_attempts=1)
+    assert totals.by_upstream()["east/a"].calls == 1
+    assert (totals.by_model()["gpt-4o"].attempts, totals.by_model()["gpt-4o"].failed_attempts) == (2, 1)
+
+
+def test_a_call_that_failed_is_an_error_and_no_call() -> None:
+    """Nobody answered: no tokens, no money."""
+    totals = Totals()
+    totals(replace(CALL, upstream=None, attempts=(REFUSED,), usage=None, cost_nusd=None, error="x"))
+    assert totals.errors == 1
+    assert totals.by_model() == {"gpt-4o": Sums(attempts=1, failed_attempts=1)}
+
+
+def test_a_call_that_was_never_sent_is_only_an_error() -> None:
+    """No upstream is touched by it."""
+    totals = Totals()
+    totals(replace(CALL, upstream=None, attempts=(), usage=None, cost_nusd=None, error="x"))
+    assert (totals.errors, totals.by_upstream(), totals.by_model()) == (1, {}, {})
+
+
+def test_unknown_prices_and_estimates_are_counted_apart() -> None:
+    """An unknown price is no zero, an estimate no measurement."""
+    totals = Totals()
+    totals(CALL)
+    totals(replace(CALL, cost_nusd=None, estimated=True))
+    sums = totals.by_upstream()["east/a"]
+    assert (sums.cost_nusd, sums.unpriced_calls, sums.estimated_calls) == (450, 1, 1)
+
+
+def test_what_is_given_out_no_longer_changes() -> None:
+    """A reader sees one moment."""
+    totals = Totals()
+    totals(CALL)
+    before = totals.by_upstream(), totals.by_model()
+    totals(CALL)
+    assert (before[0]["east/a"].calls, before[1]["gpt-4o"].calls) == (1, 1)
+
+
+def test_threads_lose_nothing() -> None:
+    """Eight threads at once come to the same sum."""
+    totals = Totals()
+
+    def tell() -> None:
+        for _ in range(500):
+            totals(CALL)
+
+    threads = [threading.Thread(target=tell) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert totals.by_upstream()["east/a"].input_tokens == 8 * 500 * 100

@@ -1,0 +1,98 @@
+from typing import Any
+
+import pytest
+
+from smalt.assemble import assemble
+from smalt.config import Settings
+from smalt.dispatch.target import Origin, Target, Timeouts
+from smalt.types import Facts, Operation, Usage
+
+KEY = "k3y-that-nobody-may-see"
+
+
+def settings(timeouts: dict[str, float] | None = None, **resource: Any) -> Settings:
+    east = {
+        "endpoint": "https://east.openai.azure.com",
+        "api_keys": [KEY],
+        "deployments": {"prod": {"model": "gpt-4o"}},
+        **resource,
+    }
+    return Settings.model_validate({"resources": {"east": east}, "timeouts": timeouts or {}})
+
+
+def target_of(**resource: Any) -> Target:
+    return assemble(settings(**resource)).targets["east"]
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "origin"),
+    [
+        ("https://east.openai.azure.com", Origin("east.openai.azure.com", 443, tls=True)),
+        ("https://east.openai.azure.com:8443/", Origin("east.openai.azure.com", 8443, tls=True)),
+        ("http://127.0.0.1:9000", Origin("127.0.0.1", 9000, tls=False)),
+        ("http://localhost", Origin("localhost", 80, tls=False)),
+        ("http://[::1]:9000", Origin("::1", 9000, tls=False)),
+    ],
+)
+def test_where_a_resource_listens(endpoint: str, origin: Origin) -> None:
+    """Scheme, host and port of its endpoint, with the scheme's own port."""
+    assert target_of(endpoint=endpoint).origin == origin
+
+
+@pytest.mark.parametrize(
+    ("resource", "api"),
+    [
+        ({}, "classic"),
+        ({"api": "classic"}, "classic"),
+        ({"api": "v1"}, "v1"),
+        ({"api_version": "preview"}, "v1"),
+        ({"api_version": "v1"}, "v1"),
+        ({"kind": "openai", "endpoint": "https://llm.example/v1"}, "openai"),
+    ],
+)
+def test_which_api_a_resource_speaks(resource: dict[str, Any], api: str) -> None:
+    """Azure's classic surface unless told otherwise; other servers always OpenAI's."""
+    assert target_of(**resource).api == api
+
+
+def test_the_path_of_a_compatible_server_is_kept() -> None:
+    """Its endpoint says where /chat/completions lies."""
+    assert target_of(kind="openai", endpoint="https://llm.example/openai/v1/").base_path == "/openai/v1"
+
+
+def test_a_target_is_complete() -> None:
+    """Region, version and the resource's own key."""
+    target = target_of(region="eastus", api_version="2024-06-01")
+    assert (target.region, target.api_version) == ("eastus", "2024-06-01")
+    assert target.credential.header(bearer=False) == ("api-key", KEY)
+
+
+def test_time_limits_arrive_where_they_belong() -> None:
+    """Each under its own name."""
+    given = {"connect_s": 1.0, "total_s": 2.0, "stream_first_byte_s": 3.0, "stream_idle_s": 4.0}
+    assert assemble(settings(given)).timeouts == Timeouts(**given)
+    assert assemble(settings()).timeouts == Timeouts()
+
+
+def test_calls_are_counted() -> None:
+    """The totals hear of every call of the dispatcher."""
+    assembly = assemble(settings())
+    call = assembly.dispatcher.open(Facts(Operation.CHAT, "gpt-4o"), "id-1", total_s=1)
+    call.next()
+    call.record(None)
+    call.next()
+    call.finish(Usage(7, 3))
+    assert assembly.totals.by_upstream()["east/prod"].input_tokens == 7
+
+
+def test_nothing_assembled_shows_a_key() -> None:
+    """Neither the whole nor its parts."""
+    assembly = assemble(settings())
+    assert KEY not in f"{assembly!r} {assembly.targets!r} {assembly.dispatcher!r}"
+
+
+def test_nothing_is_shared_between_assemblies() -> None:
+    """Two fleets have two states."""
+    first, second = assemble(settings()), assemble(settings())
+    first.dispatcher.open(Facts(Operation.CHAT, "gpt-4o"), "id-1", total_s=1).next()
+    assert [s.in_flight for s in second.dispatcher.status()] == [0]
