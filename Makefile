@@ -22,7 +22,7 @@ run: $(READY) ## the gateway on :8000, before Azure if configured, else before t
 
 test: setup ## the whole suite, then the SDK tests once more with openai 2.x
 	.venv/bin/pytest -q -n auto --dist loadfile $(ARGS)
-	.venv-openai2/bin/pytest -q -m "sdk and not live"
+	.venv-openai2/bin/pytest -q -n auto --dist loadfile -m "sdk and not live"
 
 check: $(READY) ## format, lint, types, layers, docs; changes nothing
 	@.venv/bin/python tools/check.py
