@@ -6,6 +6,16 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# The same examples every time, so that a failure is the change's fault; how long one takes is the machine's.
+settings.register_profile(
+    "suite",
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("suite")
 
 METADATA_ADDRESS = "169.254.169.254"  # Azure's instance metadata: never asked unless configured
 OURS = ("AZURE_", "OPENAI_", "SMALT_")

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from smalt.emulator import chat
@@ -268,7 +268,6 @@ def test_the_charge_on_arrival_bears_any_body() -> None:
 
 
 @given(body=st.dictionaries(st.sampled_from(list(chat._RULES)), JSON, max_size=4))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_body_is_answered_or_refused(chat_call: Make, body: dict[str, Any]) -> None:
     """Whatever JSON comes, the outcome is an answer or a refusal."""
     with suppress(Refusal):
@@ -276,7 +275,6 @@ def test_any_body_is_answered_or_refused(chat_call: Make, body: dict[str, Any]) 
 
 
 @given(message=st.dictionaries(WORDS, JSON, max_size=4), role=st.sampled_from(["user", "assistant", "tool"]))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_message_is_answered_or_refused(chat_call: Make, message: dict[str, Any], role: str) -> None:
     """Messages of any shape are taken or refused, never stumbled over."""
     with suppress(Refusal):
@@ -284,7 +282,6 @@ def test_any_message_is_answered_or_refused(chat_call: Make, message: dict[str, 
 
 
 @given(schema=st.dictionaries(WORDS, JSON, max_size=4))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_schema_is_filled_or_refused(chat_call: Make, schema: dict[str, Any]) -> None:
     """The same holds for the parameters of a tool."""
     function = {"name": "f", "parameters": {**schema, "type": "object"}}
