@@ -2,6 +2,7 @@
 
 import builtins
 import runpy
+import subprocess
 import sys
 from typing import Any
 
@@ -109,3 +110,27 @@ def test_the_package_runs_as_a_module(
     with pytest.raises(SystemExit):
         runpy.run_module("smalt", run_name="__main__")
     assert capsys.readouterr().out.startswith("smalt ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "absent", "extra"),
+    [
+        (["demo"], "openai", "openai"),
+        (["serve"], "uvicorn", "gateway"),
+        (["emulate"], "httptools", "emulator"),
+    ],
+)
+def test_a_command_whose_part_is_missing_names_the_extra(
+    arguments: list[str], absent: str, extra: str
+) -> None:
+    """One line with the command that mends it, whatever is absent."""
+    code = (
+        f"import sys; sys.modules[{absent!r}] = None; sys.argv[1:] = {arguments}\n"
+        "from smalt.cli import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.rstrip().endswith(f"needs an optional part of smalt: pip install 'smalt[{extra}]'")
+    assert done.stderr.count("\n") == 1

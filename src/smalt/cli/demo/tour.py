@@ -11,9 +11,6 @@ from typing import Any
 import httpx2
 import typer
 
-from smalt.cli.demo.report import Row, Tally, plain, rows, total
-from smalt.cli.demo.scene import Region, Scene, scene
-from smalt.cli.demo.teller import Teller
 from smalt.cli.processes import exit_on, needs
 from smalt.errors import SmaltError
 
@@ -23,7 +20,10 @@ with needs("smalt demo", "openai"):
     from smalt import AzureOpenAI, Fleet
     from smalt.cli.demo import requests
     from smalt.cli.demo.latency import Latency, measure
+    from smalt.cli.demo.report import Row, Tally, plain, rows, total
     from smalt.cli.demo.requests import CROWD, Crowd
+    from smalt.cli.demo.scene import Region, Scene, scene
+    from smalt.cli.demo.teller import Teller
 
 READING_MS = 25.0  # between two pieces of a stream, so that they can be seen coming
 
