@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from smalt.config import Settings
-from smalt.emulator.fleet import Deployment, Fleet, Resource
+from smalt.emulator.deployments import Deployment
+from smalt.emulator.fleet import Fleet, Resource
 from smalt.emulator.testing import Handle
 
 PLENTY = 100_000  # thousands of tokens a minute

@@ -100,18 +100,30 @@ def serve(
 
 
 @app.command()
-def emulate(
+def emulate(  # noqa: PLR0913  each is an option of the command
     *,
     config: Annotated[
-        Path | None, typer.Option(help="A fleet.yaml. Without: three regions.", metavar="FILE")
+        Path | None,
+        typer.Option(help="A fleet.yaml, with its own ports. Without: three regions.", metavar="FILE"),
     ] = None,
     port_base: Annotated[
-        int,
+        int | None,
         typer.Option(
-            help="Port of the control plane; the regions' follow it. 0: any free ones.", min=0, max=65_000
+            help="Port of the control plane; the other ports follow it. 0: any free ones.  [default: 8100]",
+            min=0,
+            max=65_000,
         ),
-    ] = 8100,
+    ] = None,
+    tls: Annotated[
+        bool, typer.Option("--tls", help="https, as azure-identity insists on, with a CA made for this run.")
+    ] = False,
     seed: Seed = 0,
+    speed: Annotated[
+        float | None,
+        typer.Option(
+            help="Limits and waits are N times shorter than Azure's: 60 makes a minute a second.", metavar="N"
+        ),
+    ] = None,
     write_config: Annotated[
         Path | None, typer.Option(help="Write a smalt.yaml that leads to it.", metavar="FILE")
     ] = None,
@@ -121,12 +133,17 @@ def emulate(
 ) -> None:
     """Play Azure OpenAI on this machine until Ctrl-C: regions, quotas, errors, a bill. No account needed.
 
+    It also plays Entra ID, managed identities, Key Vault and ARM. What it says at the start is all that a
+    client needs; POST to the control plane to lose a region, throttle it or break its streams.
+
     Example: smalt emulate --write-config smalt.yaml, and then, in another terminal: smalt serve
+
+    Example: smalt emulate --tls --speed 60
     """
     _run_until_told(end_with_stdin=end_with_stdin)
     from smalt.cli import emulating
 
-    wanted = emulating.Wanted(config, port_base, seed)
+    wanted = emulating.Wanted(config, port_base, seed, speed, tls=tls)
     emulating.run(wanted, write_config, force=force, as_json=as_json)
 
 

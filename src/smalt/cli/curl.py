@@ -6,8 +6,14 @@ import shlex
 HELLO = [{"role": "user", "content": "Hello"}]
 
 
-def curl(url: str, header: str, body: object, *, variable: str | None = None) -> str:
-    """A request with curl. `variable`: the environment variable whose value the shell adds to `header`."""
+def curl(
+    url: str, header: str, body: object, *, variable: str | None = None, ca_file: str | None = None
+) -> str:
+    """A request with curl. `variable`: the environment variable whose value the shell adds to `header`.
+
+    `ca_file`: what it has to trust; not every curl heeds SSL_CERT_FILE.
+    """
     shown = f'"{header}${variable}"' if variable else shlex.quote(header)
-    words = ["curl", "-s", shlex.quote(url), "-H", shown, "-H", "'content-type: application/json'"]
+    trust = ["--cacert", shlex.quote(ca_file)] if ca_file else []
+    words = ["curl", "-s", *trust, shlex.quote(url), "-H", shown, "-H", "'content-type: application/json'"]
     return " ".join([*words, "-d", shlex.quote(json.dumps(body))])

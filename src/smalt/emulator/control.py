@@ -1,11 +1,15 @@
 """The control plane: look at the emulator and make it misbehave, on a port of its own.
 
 GET  /_emulator/state
-GET  /_emulator/bill?limit=100          the newest lines with their sums
+GET  /_emulator/bill?limit=100&client_request_id=    the newest lines with their sums
 GET  /_emulator/log?resource=&limit=100
-POST /_emulator/reset                   bill, log, quotas and switches
+POST /_emulator/reset                   bill, log, responses, quotas, switches, keys, roles and secrets
 POST /_emulator/resources/{name}        {"mode": "up" | "down" | "error" | "hang", "error": name, "count": n,
-                                         "latency_ms": ms, "token_ms": ms}; what is left out stays
+                                         "latency_ms": ms, "token_ms": ms, "first_token_ms": ms,
+                                         "pressure": 0 to 1,
+                                         "limit_share": above 0 to 1, "flex_full": bool,
+                                         "disable_local_auth": bool}; what is left out stays
+More in `smalt.emulator.faults.desk` and `smalt.emulator.identity.desk`.
 """
 
 from typing import Annotated, Any
@@ -13,6 +17,11 @@ from urllib.parse import parse_qs, unquote
 
 import msgspec
 
+from smalt.emulator.clock import wall_s
+from smalt.emulator.faults.desk import FaultDesk
+from smalt.emulator.faults.registry import UnknownFault
+from smalt.emulator.identity.desk import Complaint, Desk
+from smalt.emulator.identity.estate import Estate
 from smalt.emulator.refusals import catalogue
 from smalt.emulator.server import Reply, Request
 from smalt.emulator.world import Mode, Resource, World
@@ -29,6 +38,11 @@ class Change(msgspec.Struct, forbid_unknown_fields=True):
     count: Annotated[int, msgspec.Meta(ge=1)] | None = None
     latency_ms: Millis | None = None
     token_ms: Millis | None = None
+    first_token_ms: Millis | None = None
+    pressure: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
+    limit_share: Annotated[float, msgspec.Meta(gt=0, le=1)] | None = None
+    flex_full: bool | None = None
+    disable_local_auth: bool | None = None
 
 
 class _BadRequest(Exception):  # never leaves this file
@@ -38,13 +52,16 @@ class _BadRequest(Exception):  # never leaves this file
 class ControlPlane:
     """The handler of the control port."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, estate: Estate) -> None:
         self._world = world
+        self._estate = estate
+        self._fault_desk = FaultDesk(world)
+        self._desk = Desk(estate, wall_s)
 
     async def __call__(self, request: Request, reply: Reply) -> None:
         try:
             status, told = 200, await self._answer(request)
-        except _BadRequest as error:
+        except (_BadRequest, Complaint, UnknownFault) as error:
             status, told = 400, {"error": str(error)}
         if told is None:
             status, told = 404, {"error": f"there is no {request.method} {request.path} here"}
@@ -56,33 +73,39 @@ class ControlPlane:
             return None
         query = {name: values[0] for name, values in parse_qs(request.query).items()}
         world = self._world
-        match (request.method, *request.path.removeprefix(_PREFIX).split("/")):
+        path = request.path.removeprefix(_PREFIX).split("/")
+        match (request.method, *path):
             case ("GET", "state"):
                 return self._state()
             case ("GET", "bill"):
-                return world.bill.report(_limit(query))
+                return world.bill.report(_limit(query), query.get("client_request_id"))
             case ("GET", "log"):
                 name = query.get("resource")
-                if name:
+                if name and name not in self._estate.services:
                     self._resource(name)
                 return {"entries": world.log.report(resource=name, limit=_limit(query))}
             case ("POST", "reset"):
                 world.reset()
                 for resource in world.resources.values():
                     await resource.listener.open()
+                await self._estate.reset()
                 return self._state()
             case ("POST", "resources", name):
                 resource = self._resource(unquote(name))
                 await apply(_change(request.body), resource)
-                return resource.report()
+                return resource.report(world.clock.now())
             case _:
-                return None
+                told = self._fault_desk.answer(request.method, path, request.body)
+                return told or await self._desk.answer(request.method, path, request.body)
 
     def _state(self) -> dict[str, Any]:
+        world, now = self._world, self._world.clock.now()
         return {
-            "seed": self._world.seed,
-            "uptime_s": round(self._world.now(), 3),
-            "resources": {name: resource.report() for name, resource in self._world.resources.items()},
+            "seed": world.seed,
+            "speed": world.clock.speed,
+            "uptime_s": round(world.now(), 3),
+            "resources": {name: resource.report(now) for name, resource in world.resources.items()},
+            **self._estate.report(),
         }
 
     def _resource(self, name: str) -> Resource:
@@ -96,10 +119,11 @@ class ControlPlane:
 async def apply(change: Change, resource: Resource) -> None:
     """Set the switches, then open or shut the port to match."""
     switches = resource.switches
-    if change.latency_ms is not None:
-        switches.latency_ms = change.latency_ms
-    if change.token_ms is not None:
-        switches.token_ms = change.token_ms
+    for name in ("latency_ms", "token_ms", "first_token_ms", "pressure", "flex_full", "disable_local_auth"):
+        if (value := getattr(change, name)) is not None:
+            setattr(switches, name, value)
+    if change.limit_share is not None:
+        resource.set_limit_share(change.limit_share)
     if change.mode is None:
         return
     switches.mode, switches.error, switches.count = change.mode, change.error, change.count

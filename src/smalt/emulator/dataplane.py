@@ -1,27 +1,37 @@
 """One resource's answers: who may ask, what it costs, what is said, what is recorded."""
 
 import asyncio
-import math
+import functools
 import uuid
-from collections.abc import Mapping
-from datetime import UTC, datetime
-from typing import Any
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from urllib.parse import parse_qsl
 
 import msgspec
 
-from smalt.emulator import chat, embeddings
-from smalt.emulator.answers import Answer, Call
+from smalt.emulator.answers import Answer
 from smalt.emulator.bill import Line
-from smalt.emulator.catalogue import MODELS, REGIONS, listing
+from smalt.emulator.catalogue import REGIONS, listed, listing, model_of
+from smalt.emulator.clock import wall_s
+from smalt.emulator.deployments import Deployment
+from smalt.emulator.faults.filters import AsyncFilter
+from smalt.emulator.faults.layers import CODING, Scene, layered
+from smalt.emulator.faults.strike import greet, strike
+from smalt.emulator.identity.access import Gate
 from smalt.emulator.log import Entry
+from smalt.emulator.operations import OPERATIONS
 from smalt.emulator.params import Body, require
-from smalt.emulator.quota import Verdict, charge
-from smalt.emulator.refusals import JSON, Canned, Refusal, catalogue, invalid_request, named
-from smalt.emulator.routes import find, key_name
-from smalt.emulator.server import Reply, Request
+from smalt.emulator.quota import Load, prompt_chars
+from smalt.emulator.refusals import Billed, Canned, Refusal, invalid_request, named
+from smalt.emulator.relay import RELAYED
+from smalt.emulator.responses import desk
+from smalt.emulator.responses.store import Job
+from smalt.emulator.routes import Route, find
+from smalt.emulator.sending import Bill, Sender
+from smalt.emulator.server import Reply, Request, Welcome
+from smalt.emulator.serving import Served, Serving, spills
+from smalt.emulator.steps import Data, Pace, Steps, Wait, of_answer, of_canned
 from smalt.emulator.world import Resource, World
-
-OPERATIONS = {"chat/completions": chat.OPERATION, "embeddings": embeddings.OPERATION}
 
 
 class DataPlane:
@@ -30,6 +40,10 @@ class DataPlane:
     def __init__(self, world: World, resource: Resource) -> None:
         self._world = world
         self._resource = resource
+
+    def greet(self, request: Request, reused: bool) -> Welcome:  # noqa: FBT001  # the listener's call
+        """How a request is treated before it is read; `reused`: its connection has served others."""
+        return greet(self._world, self._resource, request, reused=reused)
 
     async def __call__(self, request: Request, reply: Reply) -> None:
         entry = self._world.log.open(self._resource.spec.name, request, self._world.now())
@@ -55,6 +69,13 @@ class _Exchange:
         self._request = request
         self._reply = reply
         self._entry = entry
+        self._book = world.bill
+        self._deployment: Deployment | None = None
+        self._serving: Serving | None = None
+        self._served: Served | None = None
+        self._used = Load()
+        self._prompt_chars = 0
+        self._body: Body = {}
         apim_id = str(uuid.uuid4())
         self._client_id = request.header("x-ms-client-request-id") or apim_id
         self._headers = {
@@ -64,63 +85,155 @@ class _Exchange:
         }
 
     async def run(self) -> None:
-        mode, error = self._resource.take_mode()
-        if mode == "hang":
-            await asyncio.get_running_loop().create_future()
+        struck = strike(self._world, self._resource, self._request)
+        layers, opened = list(struck.layers), AsyncExitStack()
         try:
-            if error:
-                raise Refusal(catalogue()[error])
-            answer = self._answer()
-        except Refusal as refusal:
-            await self._pause(self._resource.switches.latency_ms)
-            self._refuse(refusal.canned)
-            return
-        await self._pause(self._resource.switches.latency_ms)
-        headers = {**self._headers, "x-ms-client-request-id": self._client_id}
-        if answer.body is None:
-            await self._stream(answer, headers)
-        else:
-            self._bill(answer.input_tokens, answer.output_tokens, complete=True)
-            self._head(200)
-            self._reply.send(200, {**JSON, **headers}, msgspec.json.encode(answer.body))
-
-    def _answer(self) -> Answer:
-        """In Azure's order: key, path and version, deployment, quota, body. Raises `Refusal`."""
-        entry, spec = self._entry, self._resource.spec
-        self._key = key_name(self._request, spec.keys)
-        route = find(self._request)
-        entry.operation = route.operation
-        if route.operation == "models":
-            return Answer(0, 0, body=listing())
-        body = self._body() if route.deployment is None else {}
-        entry.deployment = _wanted(body) if route.deployment is None else route.deployment
-        deployment = spec.deployments.get(entry.deployment)
-        if deployment is None:
-            raise named("deployment_not_found")
-        model, operation = MODELS[deployment.model], OPERATIONS[route.operation]
-        body = body or self._body()
-        if operation.kind != model.kind:
-            text = f"The {operation.verb} operation does not work with the specified model, {model.name}. "
-            raise named(
-                "operation_not_supported", message=text + "Please choose different model and try again."
+            try:
+                answer = await self._relayed(self._answer(struck.failure), opened)
+            except Refusal as refusal:
+                layers = [layer for layer in layers if layer.DEPTH >= CODING]
+                steps, bill = self._refused(refusal)
+            else:
+                steps, bill = self._answered(answer)
+                if self._filtered_late(answer):
+                    layers.append(AsyncFilter())
+            await Sender(self._world, self._reply, self._entry, bill).send(
+                layered(steps, layers, self._scene())
             )
-        tokens = charge(body.get(operation.prompt), operation.max_output(body))
-        verdict = self._resource.windows[deployment.name].admit(tokens, self._world.now())
-        limits = _limit_headers(verdict)
-        if not verdict.admitted:
-            raise _over_quota(verdict, operation.azure_name, route.version, limits)
-        self._headers |= {"x-ms-deployment-name": deployment.name, **limits}
-        call = Call(
-            model=model,
-            version=route.version,
-            body=body,
-            seed=self._world.seed,
-            serial=next(self._world.serial),
-            created_s=int(datetime.now(UTC).timestamp()),
-        )
-        return operation.answer(call)
+        finally:
+            if self._serving:
+                self._serving.settle(self._used)
+            await opened.aclose()
 
-    def _body(self) -> Body:
+    def _answered(self, answer: Answer) -> tuple[Steps, Bill]:
+        headers = {**self._headers, "x-ms-client-request-id": self._client_id}
+        headers |= self._served.headers if self._served else {}
+        if answer.job:
+            shown, bill = self._detached(answer, answer.job), _unbilled
+            return of_answer(shown, headers, self._pace), bill
+        return of_answer(answer, headers, self._pace), functools.partial(self._bill, answer)
+
+    def _detached(self, answer: Answer, job: Job) -> Answer:
+        """What the caller sees of a response that is generated, billed and settled without it."""
+        serving, self._serving = self._serving, None
+        assert serving  # noqa: S101  # narrows the type
+        job.task = self._world.background.start(self._generate(answer, job, serving))
+        return Answer(0, 0, body=answer.body, events=desk.follow(job), paced=True)
+
+    async def _generate(self, answer: Answer, job: Job, serving: Serving) -> None:
+        said = 0
+        billed: Billed = "partial"
+        try:
+            for step in of_answer(replace(answer, body=None), {}, self._pace):
+                match step:
+                    case Wait(ms):
+                        await asyncio.sleep(self._world.clock.outside_s(ms / 1_000))
+                    case Data(data, tokens):
+                        job.push(data)
+                        said += tokens
+            billed = "full"
+        finally:
+            self._bill(answer, said, billed)
+            serving.settle(self._used)
+            job.end()
+
+    @property
+    def _pace(self) -> Pace:
+        switches = self._resource.switches
+        return Pace(switches.latency_ms, switches.first_token_ms, switches.token_ms)
+
+    def _refused(self, refusal: Refusal) -> tuple[Steps, Bill]:
+        """A ready-made answer, with ids of its own where it has any."""
+        canned = refusal.canned
+        headers = {name: self._headers.get(name, value) for name, value in canned.headers.items()}
+        if "apim-request-id" in headers:
+            headers["x-ms-client-request-id"] = self._client_id
+
+        def bill(_tokens: int, _billed: Billed) -> None:
+            if canned.billed != "none" and refusal.input_tokens:
+                told = Answer(*canned.usage(refusal.input_tokens))
+                self._bill(told, told.output_tokens, canned.billed)
+
+        return of_canned(canned, headers, latency_ms=self._resource.switches.latency_ms), bill
+
+    def _filtered_late(self, answer: Answer) -> bool:
+        is_async = self._deployment is not None and self._deployment.content_filter == "async"
+        return is_async and answer.body is None and self._entry.operation in AsyncFilter.OF
+
+    def _scene(self) -> Scene:
+        return Scene(
+            resource=self._resource.spec.name,
+            operation=self._entry.operation or "",
+            target=self._request.target,
+            urls=self._world.urls,
+            prompt_chars=self._prompt_chars,
+        )
+
+    def _answer(self, fault: Canned | None) -> Answer:
+        """Raises `Refusal`. A fault comes before all else.
+
+        One that is billed, or that spillover is for, still needs to know which deployment it befalls.
+        """
+        if fault and fault.billed == "none" and not spills(fault):
+            raise Refusal(fault)
+        try:
+            route, body = self._find()
+        except Refusal:
+            if fault:
+                raise Refusal(fault) from None
+            raise
+        if self._deployment is None:
+            if fault:
+                raise Refusal(fault)
+            return self._resource_wide(route)
+        operation, self._body = OPERATIONS[route.operation], body
+        self._prompt_chars = prompt_chars(body.get(operation.prompt))
+        self._serving = Serving(self._world, self._resource, operation, route.version, body)
+        spillover = self._request.header("x-ms-spillover-deployment")
+        self._served = self._serving.serve(self._deployment, fault, spillover)
+        self._deployment = self._served.deployment
+        self._entry.deployment = self._deployment.name
+        return self._served.answer
+
+    async def _relayed(self, answer: Answer, opened: AsyncExitStack) -> Answer:
+        """The answer in the words of another server, if there is one. `opened`: to be closed after."""
+        relay, operation, deployment = self._world.relay, self._entry.operation, self._deployment
+        if relay is None or deployment is None or operation not in RELAYED:
+            return answer
+        model = model_of(deployment.model, deployment.version)
+        return await relay.answer(operation, self._body, answer, model, opened)
+
+    def _resource_wide(self, route: Route) -> Answer:
+        """What no deployment is needed for. Raises `Refusal`."""
+        if route.operation != "models":
+            query = dict(parse_qsl(self._request.query))
+            action = route.operation.partition("/")[2]
+            return desk.answer(action, route.id, query, self._resource.responses)
+        body = listed(route.id) if route.id else listing()
+        if body is None:
+            text = f"The model `{route.id}` does not exist or you do not have access to it."
+            raise named("model_not_found_v1", message=text)
+        return Answer(0, 0, body=body)
+
+    def _find(self) -> tuple[Route, Body]:
+        """In Azure's order: key, path and version, deployment, body. Raises `Refusal`."""
+        entry, resource, now = self._entry, self._resource, wall_s()
+        gate, keys = Gate(self._world.directory, resource.spec.arm_id), resource.keys
+        caller = gate.authenticate(self._request, None if resource.switches.disable_local_auth else keys, now)
+        self._key = caller.name
+        route = find(self._request)
+        gate.authorize(caller, route.operation, now)
+        entry.operation = route.operation
+        if not route.on_deployment:
+            return route, {}
+        body = self._read_body() if route.deployment is None else {}
+        entry.deployment = _wanted(body) if route.deployment is None else route.deployment
+        self._deployment = resource.spec.deployments.get(entry.deployment)
+        if self._deployment is None:
+            raise named("deployment_not_found")
+        return route, body or self._read_body()
+
+    def _read_body(self) -> Body:
         media = (self._request.header("content-type") or "application/json").partition(";")[0]
         if media.strip().lower() != "application/json":
             raise named("unsupported_media_type")
@@ -136,91 +249,37 @@ class _Exchange:
             )
         return body
 
-    async def _stream(self, answer: Answer, headers: Mapping[str, str]) -> None:
-        self._head(200, streaming=True)
-        self._reply.start(200, {"content-type": "text/event-stream; charset=utf-8", **headers})
-        sent, complete = 0, False
-        try:
-            for event in answer.events:
-                self._reply.write(event.data)
-                self._entry.chunks += 1
-                sent += event.tokens
-                await self._reply.drained()
-                await self._pause(self._resource.switches.token_ms)
-            complete = True
-        finally:
-            self._bill(answer.input_tokens, sent, complete=complete)
-        self._entry.chunks += 1
-        self._reply.end(answer.end)
-
-    def _refuse(self, canned: Canned) -> None:
-        """Send a ready-made answer with ids of its own where it has any."""
-        headers = {name: self._headers.get(name, value) for name, value in canned.headers.items()}
-        if "apim-request-id" in headers:
-            headers["x-ms-client-request-id"] = self._client_id
-        self._head(canned.status)
-        if canned.stream is None:
-            self._reply.send(canned.status, headers, canned.payload)
+    def _bill(self, answer: Answer, output_tokens: int, billed: Billed) -> None:
+        """`output_tokens`: those that were generated until the answer ended."""
+        entry, deployment = self._entry, self._deployment
+        if deployment is None:
             return
-        self._reply.start(canned.status, headers)
-        if canned.cut:
-            self._reply.write(canned.payload)
-            self._reply.cut()
-        else:
-            self._reply.end(canned.payload)
-
-    def _head(self, status: int, *, streaming: bool = False) -> None:
-        self._entry.status = status
-        self._entry.head_s = self._world.now()
-        if streaming:
-            self._entry.outcome = "streaming"
-
-    def _bill(self, input_tokens: int, output_tokens: int, *, complete: bool) -> None:
-        entry, spec = self._entry, self._resource.spec
-        if entry.deployment is None:
-            return
-        entry.input_tokens, entry.output_tokens = input_tokens, output_tokens
-        self._world.bill.add(
+        entry.input_tokens, entry.output_tokens = answer.input_tokens, output_tokens
+        self._used = Load(answer.input_tokens, output_tokens, answer.cached_tokens)
+        self._book.add(
             Line(
-                resource=spec.name,
-                deployment=entry.deployment,
-                model=spec.deployments[entry.deployment].model,
+                resource=self._resource.spec.name,
+                deployment=deployment.name,
+                model=deployment.model,
                 key=self._key,
                 client_request_id=self._client_id,
-                input_tokens=input_tokens,
+                input_tokens=answer.input_tokens,
                 output_tokens=output_tokens,
-                complete=complete,
+                complete=billed in {"full", "prompt"},
+                cached_tokens=answer.cached_tokens,
+                reasoning_tokens=min(answer.reasoning_tokens, output_tokens),
+                filtered=billed == "prompt",
+                provisioned=deployment.provisioned,
+                spilled_from=self._served.spilled_from if self._served else None,
             )
         )
 
-    async def _pause(self, delay_ms: float) -> None:
-        await asyncio.sleep(delay_ms / 1_000)  # 0 too: it is here that a caller's hang-up takes effect
+
+def _unbilled(_tokens: int, _billed: Billed) -> None:
+    """Somebody else does."""
 
 
 def _wanted(body: Body) -> str:
     """The deployment a body of the v1 surface names."""
     name = require(body, "model")
     return name if isinstance(name, str) else ""
-
-
-def _limit_headers(verdict: Verdict) -> dict[str, str]:
-    return {
-        "x-ratelimit-limit-tokens": str(verdict.limit),
-        "x-ratelimit-remaining-tokens": str(verdict.remaining),
-        "x-ratelimit-reset-tokens": str(math.ceil(verdict.reset_s)),
-    }
-
-
-def _over_quota(verdict: Verdict, operation: str, version: str, limits: Mapping[str, str]) -> Refusal:
-    wait_s = math.ceil(verdict.retry_s)
-    waits: dict[str, Any] = {
-        "retry-after": str(wait_s),
-        "retry-after-ms": str(math.ceil(verdict.retry_s * 1_000)),
-    }
-    return named(
-        "rate_limit_tokens_classic",
-        headers={**limits, **waits},
-        message=f"Requests to the {operation} Operation under Azure OpenAI API version {version} have "
-        "exceeded token rate limit of your current OpenAI S0 pricing tier. "
-        f"Please retry after {wait_s} seconds.",
-    )

@@ -71,7 +71,7 @@ def answer(call: Call) -> Answer:
 
 
 OPERATION = Operation(
-    kind="embeddings",
+    api="embeddings",
     azure_name="Embeddings_Create",
     verb="embeddings",
     prompt="input",

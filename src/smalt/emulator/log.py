@@ -21,9 +21,10 @@ Outcome = Literal["waiting", "streaming", "answered", "cancelled", "cut"]
 
 @dataclass(slots=True)
 class Entry:
-    """One request of the data plane.
+    """One request of the data plane, or of a service beside it: then `resource` is the service's name.
 
-    Times are seconds since the emulator started. `outcome`: waiting for its head, streaming, answered (in
+    Times are seconds since the emulator started. `deployment`: the one that served it, else the one that was
+    asked. `outcome`: waiting for its head, streaming, answered (in
     full, errors too), cancelled (the caller hung up), cut (the emulator dropped the connection). `chunks`:
     server-sent events written. `input_tokens`, `output_tokens`: what was billed.
     """

@@ -1,12 +1,16 @@
 """What a conversation must look like: roles, contents, and every tool call answered."""
 
+from typing import Any
+
 from smalt.emulator.params import Body, Rule, check, require, wrong_type
 from smalt.emulator.refusals import invalid_request
 
 _ROLES = Rule("string", choices=("system", "assistant", "user", "function", "tool", "developer"))
 _PARTS = Rule("string", choices=("text", "image_url", "refusal", "input_audio"))
 _DETAILS = Rule("string", choices=("auto", "low", "high"))
+_MAX_IMAGES = 50
 _TEXT = Rule("string", high=1_048_576)
+_CALLS = Rule("string", choices=("function", "custom"))
 _OBJECT = Rule("object")
 _STRING = Rule("string")
 
@@ -31,6 +35,14 @@ def check_messages(messages: list[object]) -> None:
         _check_answered(open_calls, path)
         open_calls = _calls(checked, path)
     _check_answered(open_calls, f"messages[{len(messages)}]")
+    check_images(messages)
+
+
+def check_images(messages: list[Any]) -> None:
+    """`messages`: checked ones. Raises `Refusal`."""
+    contents = (message["content"] for message in messages if isinstance(message.get("content"), list))
+    if sum(part["type"] == "image_url" for content in contents for part in content) > _MAX_IMAGES:
+        raise invalid_request(f"Too many images in request. Max is {_MAX_IMAGES}.", param="messages")
 
 
 def _check_message(message: object, path: str) -> Body:
@@ -40,7 +52,7 @@ def _check_message(message: object, path: str) -> Body:
     if message.get("name") is not None:
         check(f"{path}.name", message["name"], _STRING)
     content = message.get("content")
-    if content is None and not (message["role"] == "assistant" and message.get("tool_calls")):
+    if content is None and not (message["role"] == "assistant" and _calls_something(message)):
         raise invalid_request(
             f"Invalid value for 'content': expected a string, got null. ({path})",
             param=f"{path}.content",
@@ -51,7 +63,13 @@ def _check_message(message: object, path: str) -> Body:
             _check_part(part, f"{path}.content[{index}]")
     elif content is not None:
         check(f"{path}.content", content, _TEXT)
+    if message.get("function_call") is not None:
+        _check_called(message["function_call"], f"{path}.function_call", "arguments")
     return message
+
+
+def _calls_something(message: Body) -> bool:
+    return bool(message.get("tool_calls") or message.get("function_call"))
 
 
 def _check_part(part: object, path: str) -> None:
@@ -76,11 +94,18 @@ def _calls(message: Body, path: str) -> set[str]:
         at = f"{path}.tool_calls[{index}]"
         check(at, call, _OBJECT)
         check(f"{at}.id", require(call, "id", param=f"{at}.id"), _STRING)
-        function = require(call, "function", param=f"{at}.function")
-        check(f"{at}.function", function, _OBJECT)
-        for name in ("name", "arguments"):
-            check(f"{at}.function.{name}", require(function, name, param=f"{at}.function.{name}"), _STRING)
+        kind = call.get("type") or "function"
+        check(f"{at}.type", kind, _CALLS)
+        called = require(call, kind, param=f"{at}.{kind}")
+        _check_called(called, f"{at}.{kind}", "arguments" if kind == "function" else "input")
     return {call["id"] for call in calls}
+
+
+def _check_called(called: object, path: str, *members: str) -> None:
+    check(path, called, _OBJECT)
+    assert isinstance(called, dict)  # noqa: S101  # narrows the type
+    for name in ("name", *members):
+        check(f"{path}.{name}", require(called, name, param=f"{path}.{name}"), _STRING)
 
 
 def _check_answered(open_calls: set[str], path: str) -> None:

@@ -1,12 +1,21 @@
-"""Azure's errors, by name, from `errors.json`, and the exception that carries one to the caller."""
+"""Azure's errors, by name, from `errors.json`, and the exception that carries one to the caller.
+
+Besides what is sent, an entry of the file says: `scope`, what the failure is one of (request, credential,
+deployment, resource, region, none); `billed`; `raises`, the exception of each major version of the openai
+package, of its own unless another package is named, null if there is none; streams are read to their end.
+"""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib import resources
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
+
+from smalt.emulator.tokens import count
+
+Billed = Literal["none", "prompt", "partial", "full"]
 
 JSON = {"content-type": "application/json"}
 FRONT_DOOR = {**JSON, "apim-request-id": ""}  # ids and region are filled in when the answer is sent
@@ -17,7 +26,8 @@ class Canned:
     """A ready-made answer.
 
     `body`: an object is sent as JSON, a string as it is. `stream`: raw server-sent events, with `cut` the
-    connection drops after them.
+    connection drops after them. `billed`: nothing, the prompt, the prompt and what was said before it broke
+    off, or a whole answer.
     """
 
     status: int
@@ -25,6 +35,19 @@ class Canned:
     body: Any = None
     stream: str | None = None
     cut: bool = False
+    billed: Billed = "none"
+
+    def usage(self, input_tokens: int) -> tuple[int, int]:
+        """Input and output tokens to bill, for a request of `input_tokens`; its own figures win."""
+        if self.stream is None:
+            frames = [self.body] if isinstance(self.body, dict) else []
+        else:
+            lines = self.stream.splitlines()
+            frames = [msgspec.json.decode(line[6:]) for line in lines if line.startswith("data: {")]
+        for frame in frames:
+            if told := frame.get("usage"):
+                return told["prompt_tokens"], told["completion_tokens"]
+        return input_tokens, 0 if self.billed == "prompt" else _said(frames)
 
     @property
     def payload(self) -> bytes:
@@ -34,12 +57,20 @@ class Canned:
         return msgspec.json.encode(text)
 
 
-class Refusal(Exception):  # a regular answer of the service, not a fault of the emulator
-    """The request is answered with `canned` instead of what it asked for."""
+def answer_json(body: object) -> Canned:
+    return Canned(200, JSON, body=body)
 
-    def __init__(self, canned: Canned) -> None:
+
+class Refusal(Exception):  # a regular answer of the service, not a fault of the emulator
+    """The request is answered with `canned` instead of what it asked for.
+
+    `input_tokens`: of its prompt, where that is billed all the same.
+    """
+
+    def __init__(self, canned: Canned, input_tokens: int = 0) -> None:
         super().__init__(canned)
         self.canned = canned
+        self.input_tokens = input_tokens
 
 
 @functools.cache
@@ -53,6 +84,7 @@ def catalogue() -> Mapping[str, Canned]:
             body=entry["body"],
             stream=entry.get("stream"),
             cut=entry.get("cut", False),
+            billed=entry["billed"],
         )
         for entry in msgspec.json.decode(text)
         if entry["status"] is not None  # None: a WebSocket message
@@ -70,3 +102,12 @@ def invalid_request(message: str, *, param: str | None = None, code: str | None 
     """A 400 of the model backend, in OpenAI's shape."""
     error = {"message": message, "type": "invalid_request_error", "param": param, "code": code}
     return Refusal(Canned(400, FRONT_DOOR, {"error": error}))
+
+
+def _said(frames: Iterable[dict[str, Any]]) -> int:
+    said = (
+        (choice.get("message") or choice.get("delta") or {}).get("content")
+        for frame in frames
+        for choice in frame.get("choices", ())
+    )
+    return sum(count(text) for text in said if text)

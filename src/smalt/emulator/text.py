@@ -29,7 +29,7 @@ _SENTENCES = tuple(
         "A table makes the choice clear at a glance.",
     )
 )
-_WORDS = ("amber", "basin", "cobalt", "delta", "ember", "fjord", "garnet", "harbor", "indigo", "juniper")
+WORDS = ("amber", "basin", "cobalt", "delta", "ember", "fjord", "garnet", "harbor", "indigo", "juniper")
 _DEPTH = 5  # below it only required properties are filled in, so that recursive schemas end
 
 
@@ -97,7 +97,7 @@ class _Filler:
             case "null":
                 return None
             case _:
-                word = self._roll.choice(_WORDS).ljust(schema.get("minLength", 0), "-")
+                word = self._roll.choice(WORDS).ljust(schema.get("minLength", 0), "-")
                 return word[: schema.get("maxLength")]
 
     def _object(self, schema: Mapping[str, Any], depth: int) -> dict[str, Any]:

@@ -27,26 +27,37 @@ def count(text: str) -> int:
 
 
 def count_prompt(body: dict[str, Any]) -> int:
-    """Tokens of a checked chat request: its messages, tools and answer format."""
-    total = PRIMING_TOKENS
-    for message in body["messages"]:
-        total += MESSAGE_TOKENS + _count_content(message.get("content"))
-        total += count(message.get("name") or "")
-        for call in message.get("tool_calls") or ():
-            total += count(call["function"]["name"]) + count(call["function"]["arguments"])
-    for extra in ("tools", "response_format"):
+    """Tokens of a checked chat request."""
+    return len(read_prompt(body))
+
+
+def read_prompt(body: dict[str, Any]) -> list[str]:
+    """The tokens of a checked chat request: its tools and answer format, then its messages."""
+    tokens = ["<>"] * PRIMING_TOKENS
+    for extra in ("tools", "functions", "response_format"):
         if body.get(extra):
-            total += count(msgspec.json.encode(body[extra]).decode())
-    return total
+            tokens += split(msgspec.json.encode(body[extra]).decode())
+    for message in body["messages"]:
+        tokens += [f"<{message['role']}>"] * MESSAGE_TOKENS
+        tokens += _read_content(message.get("content"))
+        tokens += split(message.get("name") or "")
+        for call in message.get("tool_calls") or ():
+            called = call[call.get("type") or "function"]
+            tokens += split(called["name"])
+            tokens += split(called.get("arguments") or called.get("input") or "")
+        if called := message.get("function_call"):
+            tokens += split(called["name"]) + split(called["arguments"])
+    return tokens
 
 
-def _count_content(content: str | list[dict[str, Any]] | None) -> int:
+def _read_content(content: str | list[dict[str, Any]] | None) -> list[str]:
     if not isinstance(content, list):
-        return count(content or "")
-    total = 0
+        return split(content or "")
+    tokens: list[str] = []
     for part in content:
         if part["type"] == "text":
-            total += count(part["text"])
+            tokens += split(part["text"])
         elif part["type"] == "image_url":
-            total += IMAGE_TOKENS.get(part["image_url"].get("detail", ""), IMAGE_TOKENS_DEFAULT)
-    return total
+            image = part["image_url"]
+            tokens += [image["url"]] * IMAGE_TOKENS.get(image.get("detail", ""), IMAGE_TOKENS_DEFAULT)
+    return tokens

@@ -147,7 +147,9 @@ def test_every_named_answer_can_be_given(wire: Wire, emulator: Handle, name: str
     assert canned.payload in body
     assert body.endswith(b"\r\n0\r\n\r\n") == (canned.stream is not None and not canned.cut)
     assert emulator.log()[-1]["outcome"] == ("cut" if canned.cut else "answered")
-    assert emulator.bill()["totals"]["requests"] == 0
+    lines = [(line["complete"], line["filtered"]) for line in emulator.bill()["entries"]]
+    expected = {"none": [], "prompt": [(True, True)], "partial": [(False, False)], "full": [(True, False)]}
+    assert lines == expected[canned.billed]
 
 
 def test_an_error_lasts_for_its_count(wire: Wire, emulator: Handle) -> None:
@@ -203,6 +205,8 @@ def test_the_peak_of_concurrency_is_counted(wire: Wire, emulator: Handle, until:
         ({"mode": "hang", "count": 0}, "Expected `int` >= 1"),
         ({"latency_ms": -1}, "Expected `float` >= 0"),
         ({"speed": 1}, "unknown field `speed`"),
+        ({"pressure": 1.5}, "Expected `float` <= 1"),
+        ({"limit_share": 0}, "Expected `float` > 0"),
     ],
 )
 def test_a_wrong_switch_is_refused(emulator: Handle, change: dict[str, object], message: str) -> None:

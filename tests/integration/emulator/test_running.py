@@ -14,7 +14,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from smalt.emulator import Emulator, default_fleet, event_loop
-from smalt.emulator.fleet import Deployment
+from smalt.emulator.deployments import Deployment
 from smalt.emulator.testing import Handle, running
 from smalt.errors import ConfigurationError
 
@@ -36,6 +36,10 @@ def test_the_configuration_points_at_the_open_ports(emulator: Handle) -> None:
         "model": "gpt-4o",
         "sku": "Standard",
         "quota_tpm": "120k",
+    }
+    assert resources["sweden"]["deployments"]["gpt-4o-ptu"] == {
+        "model": "gpt-4o",
+        "sku": "ProvisionedManaged",
     }
 
 

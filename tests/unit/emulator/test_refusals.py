@@ -1,4 +1,47 @@
+from importlib import resources
+from typing import Any
+
+import msgspec
+import pytest
+
 from smalt.emulator.refusals import catalogue, invalid_request, named
+
+
+def entries() -> list[dict[str, Any]]:
+    text = resources.files("smalt.emulator").joinpath("errors.json").read_bytes()
+    told: list[dict[str, Any]] = msgspec.json.decode(text)
+    return told
+
+
+def test_every_entry_says_whom_it_concerns_what_it_costs_and_what_clients_raise() -> None:
+    """Scope and bill are words of a list; only WebSocket messages have no exceptions."""
+    scopes = {"request", "credential", "deployment", "resource", "region", "none"}
+    for entry in entries():
+        assert entry["scope"] in scopes, entry["name"]
+        assert entry["billed"] in {"none", "prompt", "partial", "full"}, entry["name"]
+        assert (entry["raises"] is None) == (entry["status"] is None), entry["name"]
+        assert entry["status"] is None or entry["raises"].keys() == {"openai2", "openai3"}, entry["name"]
+
+
+def test_failures_are_not_billed() -> None:
+    """Of all that is no 200, only filtered prompts cost something."""
+    billed = {entry["name"] for entry in entries() if entry["status"] != 200 and entry["billed"] != "none"}
+    assert billed == {"content_filter_prompt", "content_filter_jailbreak", "content_policy_image"}
+
+
+@pytest.mark.parametrize(
+    ("name", "usage"),
+    [
+        ("content_filter_prompt", (50, 0)),
+        ("stream_error_after_content", (50, 1)),
+        ("stream_async_filter_late_block", (50, 2)),
+        ("filter_unavailable", (8, 3)),
+        ("spillover_served", (50, 0)),
+    ],
+)
+def test_the_cost_of_a_ready_made_answer_is_what_it_says(name: str, usage: tuple[int, int]) -> None:
+    """Its own usage, else the prompt it answers and the words it holds."""
+    assert catalogue()[name].usage(50) == usage
 
 
 def test_every_answer_of_the_catalogue_can_be_sent() -> None:

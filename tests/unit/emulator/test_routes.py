@@ -1,10 +1,8 @@
 import pytest
 
 from smalt.emulator.refusals import Refusal
-from smalt.emulator.routes import Route, find, key_name
+from smalt.emulator.routes import Route, find
 from smalt.emulator.server import Request
-
-KEYS = ("first", "second")
 
 
 def ask(target: str, method: str = "POST", **headers: str) -> Request:
@@ -23,6 +21,13 @@ def ask(target: str, method: str = "POST", **headers: str) -> Request:
         ("/openai/deployments/d/embeddings?api-version=2022-12-01", Route("embeddings", "d", "2022-12-01")),
         ("/openai/v1/chat/completions", Route("chat/completions", None, "v1")),
         ("/openai/v1/embeddings?api-version=preview", Route("embeddings", None, "v1")),
+        ("/openai/deployments/d/completions?api-version=2022-12-01", Route("completions", "d", "2022-12-01")),
+        ("/openai/v1/responses", Route("responses", None, "v1")),
+        (
+            "/openai/responses?api-version=2025-03-01-preview",
+            Route("responses", None, "2025-03-01-preview"),
+        ),
+        ("/openai/v1/responses/r%2F1/cancel", Route("responses/cancel", None, "v1", "r/1")),
     ],
 )
 def test_a_path_names_operation_deployment_and_version(target: str, route: Route) -> None:
@@ -44,6 +49,11 @@ def test_a_path_names_operation_deployment_and_version(target: str, route: Route
         "/openai/v1/chat/completions?api-version=2024-10-21",
         "/openai/v1/deployments/d/chat/completions?api-version=preview",
         "/openai/models",
+        "/openai/responses?api-version=2024-10-21",
+        "/openai/responses?api-version=2025-02-01-preview",
+        "/openai/responses/r?api-version=2024-10-21",
+        "/openai/deployments/d/responses?api-version=2025-03-01-preview",
+        "/openai/v1/responses/r/other",
     ],
 )
 def test_anything_else_is_not_found(target: str) -> None:
@@ -60,31 +70,11 @@ def test_models_are_listed_on_both_surfaces() -> None:
     assert find(ask("/openai/models?api-version=2024-10-21", "GET")) == Route("models", None, "2024-10-21")
 
 
-@pytest.mark.parametrize("path", ["/openai/models", "/openai/v1/models"])
-def test_either_key_opens_both_surfaces(path: str) -> None:
-    """The key is told by its place, as Azure names it."""
-    assert key_name(ask(path, api_key="first"), KEYS) == "key1"
-    assert key_name(ask(path, api_key="second"), KEYS) == "key2"
-
-
-def test_a_key_is_a_bearer_token_on_v1_only() -> None:
-    """What the plain OpenAI client sends works on v1; the classic surface wants tokens from Entra there."""
-    assert key_name(ask("/openai/v1/models", authorization="Bearer first"), KEYS) == "key1"
-    with pytest.raises(Refusal, match="Access token is missing"):
-        key_name(ask("/openai/models", authorization="Bearer first"), KEYS)
-
-
-@pytest.mark.parametrize(
-    ("headers", "message"),
-    [
-        ({}, "Access token is missing"),
-        ({"authorization": "Bearer head.claims.signature"}, "Access token is missing"),
-        ({"authorization": "Bearer wrong"}, "invalid subscription key"),
-        ({"api_key": "wrong"}, "invalid subscription key"),
-    ],
-)
-def test_no_credential_and_a_wrong_one_differ(headers: dict[str, str], message: str) -> None:
-    """Both are 401, each with its own text."""
-    with pytest.raises(Refusal, match=message) as caught:
-        key_name(ask("/openai/v1/models", **headers), KEYS)
-    assert caught.value.canned.status == 401
+def test_a_response_is_asked_about_by_its_id() -> None:
+    """The method tells what is wanted."""
+    target = "/openai/responses/r?api-version=2025-04-01-preview"
+    version = "2025-04-01-preview"
+    assert find(ask(target, "GET")) == Route("responses/retrieve", None, version, "r")
+    assert find(ask(target, "DELETE")) == Route("responses/delete", None, version, "r")
+    assert find(ask("/openai/v1/responses/r/input_items", "GET")).operation == "responses/input_items"
+    assert find(ask("/openai/v1/models/m", "GET")) == Route("models", None, "v1", "m")

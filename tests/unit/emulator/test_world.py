@@ -1,4 +1,5 @@
 from smalt.emulator.fleet import default_fleet
+from smalt.emulator.quota import Load
 from smalt.emulator.world import Resource, Switches, World
 
 
@@ -35,9 +36,11 @@ def test_a_reset_forgets_all_but_what_is_in_flight() -> None:
     world = World(default_fleet(0), seed=0)
     east = world.resources["east"]
     east.switches.mode = "hang"
-    east.windows["gpt-4o-prod"].admit(100, world.now())
+    east.quotas["gpt-4o-prod"].admit(Load(100_000), world.clock.now())
     with east.busy():
         world.reset()
         assert (east.requests, east.in_flight, east.peak_in_flight) == (0, 1, 1)
     assert (east.switches.mode, east.in_flight) == ("up", 0)
-    assert east.windows["gpt-4o-prod"].spent == 0
+    tokens = east.quotas["gpt-4o-prod"].admit(Load(1), world.clock.now()).tokens
+    assert tokens
+    assert tokens.remaining == 120_000 - 1

@@ -65,11 +65,15 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Billed:
-    """A deployment's line of the emulator's bill."""
+    """A deployment's line of the emulator's bill, as far as smalt counts too."""
 
     requests: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
+
+    @classmethod
+    def of(cls, line: Mapping[str, int]) -> Self:
+        return cls(line["requests"], line["input_tokens"], line["output_tokens"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +97,7 @@ def rows(tallies: Iterable[Mapping[str, Tally]], bill: Mapping[str, Mapping[str,
         for upstream, tally in tally_by_upstream.items():
             ours[upstream].add(tally)
     return [
-        Row(name, ours[name], Billed(**bill[name]) if name in bill else Billed())
+        Row(name, ours[name], Billed.of(bill[name]) if name in bill else Billed())
         for name in sorted(ours.keys() | bill.keys())
     ]
 

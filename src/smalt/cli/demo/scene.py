@@ -1,5 +1,6 @@
 """The processes of the story: an emulator of Azure and a gateway before it."""
 
+import json
 import os
 import tempfile
 from collections.abc import Iterator
@@ -16,6 +17,23 @@ CHAT_MODEL = "gpt-4o-mini"
 EMBEDDING_MODEL = "text-embedding-3-small"
 OTHERS_SETTINGS = ("AZURE_", "OPENAI_", "SMALT_")
 
+# The tour is about a lost region: its bursts must not meet the limits of a second, which Azure has too.
+FLEET = {
+    "control_port": 0,
+    "resources": {
+        name: {
+            "port": 0,
+            "region": region,
+            "keys": [f"{name}-key"],
+            "deployments": {
+                f"{model}-prod": {"model": model, "capacity": 100_000}
+                for model in (CHAT_MODEL, EMBEDDING_MODEL)
+            },
+        }
+        for name, region in {"east": "eastus", "sweden": "swedencentral"}.items()
+    },
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Region:
@@ -29,14 +47,12 @@ class Region:
 
 
 class Emulator:
-    """The emulator's control plane: Azure's side of the story. `regions`: those with the models asked for."""
+    """The emulator's control plane: Azure's side of the story."""
 
     def __init__(self, announced: dict[str, Any], client: httpx2.Client) -> None:
         self.url: str = announced["control_url"]
         self.pid: int = announced["pid"]
-        self.regions = [
-            region for name, told in announced["resources"].items() if (region := _region(name, told))
-        ]
+        self.regions = [_region(name, told) for name, told in announced["resources"].items()]
         self._client = client
 
     def pace(self, *, latency_ms: float, token_ms: float = 0) -> None:
@@ -108,16 +124,14 @@ def scene(seed: int) -> Iterator[Scene]:
             del os.environ[name]
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1"
     with tempfile.TemporaryDirectory(prefix="smalt-demo-") as folder, httpx2.Client(timeout=10) as client:
-        config = Path(folder, "smalt.yaml")
-        emulate = ("emulate", "--port-base", "0", "--seed", str(seed), "--write-config", str(config))
+        fleet, config = Path(folder, "fleet.yaml"), Path(folder, "smalt.yaml")
+        fleet.write_text(json.dumps(FLEET))  # JSON is YAML
+        emulate = ("emulate", "--config", str(fleet), "--seed", str(seed), "--write-config", str(config))
         serve = ("serve", "--config", str(config), "--listen", "127.0.0.1:0")
         with child(*emulate) as emulator, child(*serve) as gateway:
             yield Scene(Emulator(emulator, client), Gateway(gateway, client), config)
 
 
-def _region(name: str, told: dict[str, Any]) -> Region | None:
-    deployments: dict[str, str] = told["deployments"]
-    chat = [deployment for deployment, model in deployments.items() if model == CHAT_MODEL]
-    if not chat or EMBEDDING_MODEL not in deployments.values():
-        return None
-    return Region(name, told["region"], told["endpoint"], told["api_keys"][0], chat[0])
+def _region(name: str, told: dict[str, Any]) -> Region:
+    chat = next(deployment for deployment, model in told["deployments"].items() if model == CHAT_MODEL)
+    return Region(name, told["region"], told["endpoint"], told["api_keys"][0], chat)

@@ -14,7 +14,7 @@ def test_doors_are_added_up_by_upstream() -> None:
     gateway = {"east/a": Tally(2, 3, 1, 20, 4, Decimal("0.1")), "west/a": Tally(1, 1, 0, 5, 5)}
     library = {"east/a": Tally(1, 1, 0, 10, 2, Decimal("0.2"))}
     bill = {
-        "east/a": {"requests": 3, "input_tokens": 30, "output_tokens": 6},
+        "east/a": {"requests": 3, "input_tokens": 30, "cached_tokens": 8, "output_tokens": 6},
         "west/a": {"requests": 1, "input_tokens": 5, "output_tokens": 4},
     }
     east, west = rows([gateway, library], bill)

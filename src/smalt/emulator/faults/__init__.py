@@ -1,0 +1,1 @@
+"""Faults by script: what goes wrong, where and when."""

@@ -1,0 +1,1 @@
+"""Who is who in the offline Azure: Entra ID, managed identities, Key Vault, ARM, and TLS."""

@@ -1,0 +1,1 @@
+"""The Responses API: what is asked, said, stored, generated in the background and told again."""
