@@ -1,4 +1,4 @@
-"""The worlds examples run in: nothing, an emulator with a smalt.yaml, a gateway."""
+"""The worlds examples run in: nothing, pytest, an emulator with or without a smalt.yaml, a gateway."""
 
 import os
 import socket
@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -19,20 +20,22 @@ EXAMPLE_S = 60
 START_S = 20
 GATEWAY_KEY = "sk-example"
 SHOWN_ADDRESS = "127.0.0.1:8000"  # in documents; the tests use a free port
+SHOWN_CONTROL_ADDRESS = "127.0.0.1:8100"
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """A working directory and what is set in the environment."""
+    """A working directory and what is set in the environment. `address`: what stands for `shown`."""
 
     folder: Path
     variables: dict[str, str] = field(default_factory=dict)
     address: str = SHOWN_ADDRESS
+    shown: str = SHOWN_ADDRESS
 
     def run(self, command: list[str]) -> None:
         """Run to a good end."""
         done = subprocess.run(
-            [word.replace(SHOWN_ADDRESS, self.address) for word in command],
+            [word.replace(self.shown, self.address) for word in command],
             cwd=self.folder,
             env=os.environ | self.variables,
             stdin=subprocess.DEVNULL,
@@ -47,6 +50,20 @@ class World:
 @pytest.fixture(scope="session")
 def plain_world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return World(tmp_path_factory.mktemp("plain"))
+
+
+@pytest.fixture
+def tests_world(tmp_path: Path) -> World:
+    """A folder for a file of tests."""
+    return World(tmp_path)
+
+
+@pytest.fixture
+def emulator_world(tmp_path: Path) -> Iterator[World]:
+    """An emulator whose control plane examples talk to."""
+    with running() as emulator:
+        control = urlsplit(emulator.control_url).netloc
+        yield World(tmp_path, address=control, shown=SHOWN_CONTROL_ADDRESS)
 
 
 @pytest.fixture(scope="session")
