@@ -27,14 +27,17 @@ test: setup ## the whole suite, then the SDK tests once more with openai 2.x
 check: $(READY) ## format, lint, types, layers, docs; changes nothing
 	@.venv/bin/python tools/check.py
 
-bench: ## speed (not built yet)
+bench: $(READY) ## speed of what is in bench/
+	@for script in bench/*.py; do .venv/bin/python $$script || exit 1; done
+
+interop: $(READY) ## other people's SDKs against the emulator, each in an environment of its own
+	@.venv/bin/python tests/interop/run.py $(ARGS)
+
 soak: ## long runs (not built yet)
-interop: ## other people's SDKs (not built yet)
-bench soak interop:
 	@echo "make $@ is not built yet" >&2; exit 1
 
-clean: ## remove both environments and every cache
-	rm -rf .venv .venv-openai2 .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+clean: ## remove the environments and every cache
+	rm -rf .venv .venv-openai2 .venv-interop .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/uv:

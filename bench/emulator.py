@@ -1,0 +1,118 @@
+"""How many simple requests a second the emulator answers on one core, and what one costs in CPU.
+
+The emulator has a process of its own; the load comes from this one, over kept connections that send the next
+request when the last is answered. On Linux each process is held on a core of its own, if there are two.
+Exit code 1 below the goal.
+"""
+
+import asyncio
+import itertools
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+GOAL_PER_S = 1_000
+CONNECTIONS = 32
+WARM_UP_S = 1.0
+MEASURED_S = 5.0
+PLENTY = 1_000_000  # thousands of tokens a minute: limits are not what is measured
+
+FLEET = {
+    "control_port": 0,
+    "latency_ms": 0,
+    "token_ms": 0,
+    "resources": {
+        "east": {
+            "port": 0,
+            "region": "eastus",
+            "keys": ["east-key"],
+            "deployments": {"chat": {"model": "gpt-4o-mini", "capacity": PLENTY}},
+        }
+    },
+}
+BODY = json.dumps({"messages": [{"role": "user", "content": "Say yes or no."}], "max_tokens": 4}).encode()
+HEAD = (
+    "POST /openai/deployments/chat/chat/completions?api-version=2024-10-21 HTTP/1.1\r\nhost: east\r\n"
+    f"api-key: east-key\r\ncontent-type: application/json\r\ncontent-length: {len(BODY)}\r\n\r\n"
+)
+REQUEST = HEAD.encode() + BODY
+
+
+def on_core(number: int) -> None:
+    """Hold this process, and what it starts from now on, on one core."""
+    if sys.platform == "linux":
+        cores = sorted(os.sched_getaffinity(0))
+        if len(cores) > 1:
+            os.sched_setaffinity(0, {cores[number]})
+
+
+async def ask_on_and_on(host: str, port: int, until_s: float) -> list[float]:
+    """When each answer came."""
+    reader, writer = await asyncio.open_connection(host, port)
+    times = []
+    while (now := time.monotonic()) < until_s:
+        writer.write(REQUEST)
+        head = await reader.readuntil(b"\r\n\r\n")
+        if not head.startswith(b"HTTP/1.1 200 "):
+            raise SystemExit(f"not answered: {head.decode()}")
+        length = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
+        await reader.readexactly(int(length))
+        times.append(now)
+    writer.close()
+    await writer.wait_closed()
+    return times
+
+
+async def load(url: str) -> tuple[int, int]:
+    """Requests answered: all of them, and those after the warm-up."""
+    address = urlsplit(url)
+    began_s = time.monotonic() + WARM_UP_S
+    callers = [
+        ask_on_and_on(address.hostname or "", address.port or 0, began_s + MEASURED_S)
+        for _ in range(CONNECTIONS)
+    ]
+    moments = [moment for times in await asyncio.gather(*callers) for moment in times]
+    return len(moments), sum(moment >= began_s for moment in moments)
+
+
+def main() -> int:
+    with tempfile.TemporaryDirectory(prefix="smalt-bench-") as folder:
+        fleet = Path(folder, "fleet.yaml")
+        fleet.write_text(json.dumps(FLEET))  # JSON is YAML
+        all_cores = os.sched_getaffinity(0) if sys.platform == "linux" else set()
+        on_core(0)
+        command = [sys.executable, "-m", "smalt", "emulate", "--config", str(fleet), "--json"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as emulator:  # noqa: S603  ours
+            (line,) = itertools.islice(emulator.stdout or (), 1)
+            told = json.loads(line)
+            if sys.platform == "linux":
+                os.sched_setaffinity(0, all_cores)
+            on_core(-1)
+            before_s = cpu_s(emulator.pid)
+            answered, measured = asyncio.run(load(told["resources"]["east"]["endpoint"]))
+            spent_s = cpu_s(emulator.pid) - before_s
+            emulator.terminate()
+    per_s = measured / MEASURED_S
+    sys.stdout.write(
+        f"emulator: {per_s:,.0f} requests/s on one core, {1e6 * spent_s / answered:.0f} us of CPU each "
+        f"({CONNECTIONS} connections; the goal is {GOAL_PER_S:,})\n"
+    )
+    return int(per_s < GOAL_PER_S)
+
+
+def cpu_s(pid: int) -> float:
+    """CPU time a process has used so far; 0 where there is no /proc."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except FileNotFoundError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

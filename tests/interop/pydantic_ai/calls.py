@@ -1,0 +1,49 @@
+"""pydantic-ai: chat, stream, tool call, typed output, embeddings."""
+
+import asyncio
+
+from pydantic import BaseModel
+from pydantic_ai import Agent, Embedder
+from pydantic_ai.embeddings.openai import OpenAIEmbeddingModel
+from pydantic_ai.models.openai import OpenAIChatModel
+from pydantic_ai.providers.azure import AzureProvider
+
+asked: list[str] = []
+
+
+class City(BaseModel):
+    name: str
+    people: int
+
+
+def weather(city: str) -> str:
+    """The weather in a city."""
+    asked.append(city)
+    return f"sunny in {city}"
+
+
+async def main() -> None:
+    azure = AzureProvider(api_version="2024-10-21")
+    model = OpenAIChatModel("gpt-4o-prod", provider=azure)
+    agent = Agent(model)
+    answer = await agent.run("Say hello.")
+    assert answer.output
+    assert answer.usage.output_tokens > 0
+
+    async with agent.run_stream("Count to three.") as stream:
+        pieces = [piece async for piece in stream.stream_text(delta=True, debounce_by=None)]
+    assert len(pieces) > 1
+
+    acting = Agent(model, tools=[weather])
+    assert (await acting.run("How is the weather in Lisbon?")).output
+    assert asked
+
+    typed = Agent(model, output_type=City)
+    assert isinstance((await typed.run("Describe a city.")).output, City)
+
+    embedder = Embedder(OpenAIEmbeddingModel("text-embedding-3-small-prod", provider=azure))
+    result = await embedder.embed_documents(["blue", "glass"])
+    assert [len(vector) for vector in result.embeddings] == [1_536, 1_536]
+
+
+asyncio.run(main())
