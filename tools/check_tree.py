@@ -12,7 +12,7 @@ MIRRORED = ("core", "wire", "config", "dispatch", "auth", "observe")
 FILE_LINES = 500
 FUNCTION_LINES = 60
 
-MACHINE_PATH = re.compile(r"(?<![\w.])/(?:work|farm)/")
+MACHINE_PATH = re.compile(r"(?<![\w.])/(?:home|root|Users)/")
 CODE = re.compile(r"^(`{3,}|~{3,}).*?^\1|`[^`\n]*`", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\(\s*<?([^)\s>#]+)")
 

@@ -27,8 +27,8 @@ def problems_of(root: Path, files: dict[str, str]) -> list[str]:
         ({"a.py": "\n" * FILE_LINES}, []),
         ({"a.py": "\n" * (FILE_LINES + 1)}, ["a.py: 501 lines; at most 500"]),
         ({"a.py": LONG_FUNCTION}, ["a.py:1: long has 61 lines; at most 60"]),
-        ({"a.sh": "cd " + "/work" + "/here"}, ["a.sh: names a path of one machine"]),
-        ({"a.md": "https://example.com/work/, ./work/, network/farm/"}, []),
+        ({"a.sh": "cd " + "/home" + "/me/here"}, ["a.sh: names a path of one machine"]),
+        ({"a.md": "https://example.com/home/, ./root/, a/Users/"}, []),
         (
             {"docs/a.md": "[b](b.md#top) [r](../a.md)"},
             ["docs/a.md: link to b.md", "docs/a.md: link to ../a.md"],
