@@ -17,6 +17,7 @@ from smalt import __version__
 from smalt.cli.curl import HELLO, curl
 from smalt.cli.processes import child, needs
 from smalt.config import Settings, load
+from smalt.config.environment import VARIABLES
 from smalt.config.fill import with_dotenv
 from smalt.core.engine import AZURE_PREFIX
 from smalt.errors import ConfigurationError
@@ -24,7 +25,7 @@ from smalt.errors import ConfigurationError
 with needs("smalt serve", "gateway"):
     from smalt.gateway.server import Serving, serve
 
-ENDPOINTS = ("AZURE_OPENAI_ENDPOINT", "AZURE_API_BASE")
+ENDPOINTS = [variable.name for variable in VARIABLES if variable.path[-1:] == ("endpoint",)]
 
 
 @dataclass(frozen=True, slots=True)
