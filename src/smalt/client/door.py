@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 from smalt.assemble import Assembly
 from smalt.dispatch.answer_headers import answer_headers, request_headers
 from smalt.dispatch.dispatcher import OpenCall
-from smalt.dispatch.run import Answer, SendFailed
+from smalt.dispatch.run import Answer, SendFailed, finish_whole
 from smalt.dispatch.watched import WatchedStream
 from smalt.errors import SmaltError, Unauthorized, UnsupportedOperation, UpstreamAuthFailed
-from smalt.types import FailureKind, Usage
+from smalt.types import FailureKind
 from smalt.wire import paths
 from smalt.wire.error_body import error_body, error_headers
 from smalt.wire.facts import read_facts
@@ -72,9 +72,7 @@ class Door:
         """The answer for the SDK. A whole one ends its call here; a stream does when it is read."""
         headers = answer_headers(call, answer)
         if answer.stream is None:
-            if answer.status < 400:
-                usage = answer.usage or Usage(call.facts.prompt_tokens)
-                call.finish(usage, estimated=answer.usage is None)
+            finish_whole(call, answer)
             return self._response(answer.status, headers, content=answer.body)
         stream = event_body(self, WatchedStream(call), answer.stream)
         return self._response(answer.status, headers, stream=stream)

@@ -118,6 +118,13 @@ def judge(answer: Answer[StreamT]) -> Failure | None:
     return None
 
 
+def finish_whole(call: OpenCall, answer: Answer[StreamT]) -> None:
+    """End the call of an answer that was taken whole; that of a refused request has ended already."""
+    if answer.status < 400:
+        usage = answer.usage or Usage(call.facts.prompt_tokens)
+        call.finish(usage, estimated=answer.usage is None)
+
+
 def _given(answer: Answer[StreamT] | None) -> Answer[StreamT]:
     if answer is None:
         raise RuntimeError("the call relays an answer that never came")

@@ -7,10 +7,8 @@ from typing import Any
 from urllib.parse import quote
 
 from smalt.dispatch.connections import Response
-from smalt.errors import PayloadTooLarge, SmaltError
-from smalt.gateway.exchange import LARGEST_BODY, Handler, Headers
+from smalt.gateway.exchange import LARGEST_BODY, Handler, Headers, refuse_body, refuse_fault
 from smalt.wire import paths
-from smalt.wire.error_body import error_body, error_headers
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -31,10 +29,12 @@ class Gateway:
         self._pages = pages
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "POST" or paths.parse(_raw_path(scope)) is None:
+        post = scope["type"] == "http" and scope["method"] == "POST"
+        asked = paths.parse(_raw_path(scope)) if post else None
+        if asked is None:
             await self._pages(scope, receive, send)
             return
-        exchange = AsgiExchange(scope, send)
+        exchange = AsgiExchange(asked, scope, send)
         if not await exchange.read_body(receive):
             return
         pump = asyncio.ensure_future(exchange.pump())
@@ -51,8 +51,8 @@ class Gateway:
 class AsgiExchange:
     """An `Exchange` over ASGI messages. Writing never waits: a pump sends, and pauses the upstream."""
 
-    def __init__(self, scope: Scope, send: Send) -> None:
-        self.raw_path = _raw_path(scope)
+    def __init__(self, asked: paths.Asked, scope: Scope, send: Send) -> None:
+        self.asked = asked
         self.headers: Headers = scope["headers"]
         self.body = b""
         self._send = send
@@ -82,8 +82,7 @@ class AsgiExchange:
         return True
 
     async def _refuse(self) -> None:
-        error = PayloadTooLarge(f"the request body exceeds {LARGEST_BODY:,} bytes")
-        self.respond(413, error_headers(error), error_body(error))
+        refuse_body(self)
         await self.pump()
 
     async def pump(self) -> None:
@@ -124,8 +123,7 @@ class AsgiExchange:
         if self._started:
             self.abort()
         else:
-            error = SmaltError("the gateway failed inside; its log says why")
-            self.respond(500, error_headers(error), error_body(error))
+            refuse_fault(self)
 
     def _head(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         self._started = True

@@ -8,6 +8,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from smalt.dispatch.relay import Writer
+from smalt.errors import PayloadTooLarge, SmaltError
+from smalt.wire.error_body import error_body, error_headers
+from smalt.wire.paths import Asked
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -15,9 +18,9 @@ LARGEST_BODY = 32 * 1024 * 1024
 
 
 class Exchange(Writer, Protocol):
-    """One request and its answer. `raw_path`: percent-encoded, without query. Header names in lower case."""
+    """One request and its answer. `asked`: what its path asks for. Header names in lower case."""
 
-    raw_path: str
+    asked: Asked
     headers: Headers
     body: bytes
 
@@ -28,6 +31,21 @@ class Exchange(Writer, Protocol):
     def start(self, status: int, headers: Headers) -> None:
         """The head of a streamed answer; `write` and `end` follow."""
         ...
+
+
+def refuse(exchange: Exchange, error: SmaltError, headers: Headers = ()) -> None:
+    """Answer with `error`; `headers`: further ones."""
+    exchange.respond(error.http_status or 500, [*error_headers(error), *headers], error_body(error))
+
+
+def refuse_body(exchange: Exchange) -> None:
+    """The request's body is larger than LARGEST_BODY."""
+    refuse(exchange, PayloadTooLarge(f"the request body exceeds {LARGEST_BODY:,} bytes"))
+
+
+def refuse_fault(exchange: Exchange) -> None:
+    """The handler failed before it answered."""
+    refuse(exchange, SmaltError("the gateway failed inside; its log says why"))
 
 
 Handler = Callable[[Exchange], Awaitable[None]]

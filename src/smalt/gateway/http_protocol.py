@@ -16,8 +16,8 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from smalt.dispatch.connections import Response
-from smalt.errors import InvalidRequest, PayloadTooLarge, SmaltError
-from smalt.gateway.exchange import LARGEST_BODY, Handler, Headers
+from smalt.errors import InvalidRequest
+from smalt.gateway.exchange import LARGEST_BODY, Handler, Headers, refuse_body, refuse_fault
 from smalt.wire import paths
 from smalt.wire.error_body import error_body, error_headers
 
@@ -73,11 +73,12 @@ class GatewayProtocol(HttpToolsProtocol):
         if self._offers_upgrade():
             return  # it comes again without the offer
         raw_path = self.url.partition(b"?")[0].decode("latin-1")
-        if self.parser.get_method() != b"POST" or paths.parse(raw_path) is None:
+        asked = paths.parse(raw_path) if self.parser.get_method() == b"POST" else None
+        if asked is None:
             super().on_headers_complete()
             return
         before: RequestResponseCycle | None = self.cycle
-        cycle = self._receiving = HotCycle(self, raw_path)
+        cycle = self._receiving = HotCycle(self, asked)
         self.cycle = cycle  # type: ignore[assignment]
         self._live.append(cycle)
         if before is not None and not before.response_complete:
@@ -130,8 +131,7 @@ class GatewayProtocol(HttpToolsProtocol):
             self.transport.abort()
             return
         cycle.keep_alive, self._lingers = False, True
-        error = PayloadTooLarge(f"the request body exceeds {LARGEST_BODY:,} bytes")
-        cycle.respond(413, error_headers(error), error_body(error))
+        refuse_body(cycle)
 
     def completed(self, cycle: "HotCycle") -> None:
         self._live.remove(cycle)
@@ -179,8 +179,8 @@ class GatewayProtocol(HttpToolsProtocol):
 class HotCycle:
     """An `Exchange` in the place of uvicorn's request-response cycle."""
 
-    def __init__(self, protocol: GatewayProtocol, raw_path: str) -> None:
-        self.raw_path = raw_path
+    def __init__(self, protocol: GatewayProtocol, asked: paths.Asked) -> None:
+        self.asked = asked
         self.headers: Headers = protocol.headers
         self.body = b""
         self.source: Response | None = None
@@ -261,8 +261,7 @@ class HotCycle:
         if self._started:
             self.abort()
         else:
-            error = SmaltError("the gateway failed inside; its log says why")
-            self.respond(500, error_headers(error), error_body(error))
+            refuse_fault(self)
 
     def _head(self, status: int, headers: Headers, framing: bytes) -> bytes:
         self._started = True

@@ -6,15 +6,12 @@ from smalt.dispatch.answer_headers import answer_headers, request_headers
 from smalt.dispatch.connections import Response
 from smalt.dispatch.dispatcher import Dispatcher, OpenCall
 from smalt.dispatch.relay import relay_bytes, relay_events
-from smalt.dispatch.run import Answer, run_async
+from smalt.dispatch.run import Answer, finish_whole, run_async
 from smalt.dispatch.target import Timeouts
 from smalt.dispatch.upstreams import Upstreams
-from smalt.errors import SmaltError, UnsupportedOperation
-from smalt.gateway.exchange import Exchange
+from smalt.errors import SmaltError
+from smalt.gateway.exchange import Exchange, refuse
 from smalt.gateway.principals import GatewayKeys
-from smalt.types import Usage
-from smalt.wire import paths
-from smalt.wire.error_body import error_body, error_headers
 from smalt.wire.facts import read_facts
 
 
@@ -40,8 +37,7 @@ class ModelCalls:
 
             answer = await run_async(call, send)
         except SmaltError as error:
-            headers = [*error_headers(error), *request_headers(request_id)]
-            exchange.respond(error.http_status or 500, headers, error_body(error))
+            refuse(exchange, error, request_headers(request_id))
             return
         try:
             await self._answer(exchange, call, answer)
@@ -51,20 +47,14 @@ class ModelCalls:
 
     def _open(self, exchange: Exchange, request_id: str) -> OpenCall:
         principal = self._keys.principal(exchange.headers)
-        asked = paths.parse(exchange.raw_path)
-        if asked is None:
-            raise UnsupportedOperation(f"{exchange.raw_path} is no operation of this gateway")
-        facts = read_facts(asked, exchange.body)
+        facts = read_facts(exchange.asked, exchange.body)
         principal.require(facts.model)
         return self._dispatcher.open(facts, request_id, total_s=self._timeouts.total_s)
 
     async def _answer(self, exchange: Exchange, call: OpenCall, answer: Answer[Response]) -> None:
         headers = answer_headers(call, answer)
         if answer.stream is None:
-            if answer.usage is not None:
-                call.finish(answer.usage)
-            elif answer.status < 400:
-                call.finish(Usage(call.facts.prompt_tokens), estimated=True)
+            finish_whole(call, answer)
             exchange.respond(answer.status, headers, answer.body)
             return
         exchange.start(answer.status, headers)
