@@ -11,7 +11,7 @@ from smalt.config.schema import Resource
 from smalt.core.engine import Engine
 from smalt.dispatch.dispatcher import Dispatcher
 from smalt.dispatch.target import Origin, Target, Timeouts
-from smalt.observe.log import log_trouble
+from smalt.observe.log import log_notice, log_trouble
 from smalt.observe.totals import Totals
 
 
@@ -30,7 +30,9 @@ def assemble(settings: Settings) -> Assembly:
     totals = Totals()
     timeouts = settings.timeouts
     return Assembly(
-        dispatcher=Dispatcher(Engine(freeze(settings)), sinks=(totals, log_trouble)),
+        dispatcher=Dispatcher(
+            Engine(freeze(settings)), sinks=(totals, log_trouble), notice_sinks=(log_notice,)
+        ),
         targets={name: _target(resource) for name, resource in settings.resources.items()},
         timeouts=Timeouts(
             timeouts.connect_s, timeouts.total_s, timeouts.stream_first_byte_s, timeouts.stream_idle_s

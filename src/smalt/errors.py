@@ -18,6 +18,7 @@ SmaltError
     ├── UpstreamAuthFailed
     │   └── Unauthorized
     ├── RateLimited
+    ├── QueueFull
     ├── NoUpstreamAvailable
     ├── UpstreamTimeout
     └── StreamInterrupted
@@ -212,6 +213,17 @@ class RateLimited(UpstreamError):
     status = "RESOURCE_EXHAUSTED"
     retryable = True
     resolution = ("Wait for retry-after, add a deployment in another region, or raise the quota.",)
+
+
+class QueueFull(UpstreamError):
+    """Too many calls wait for a free upstream."""
+
+    code = "queue_full"
+    type = "rate_limit_error"
+    http_status = 429
+    status = "RESOURCE_EXHAUSTED"
+    retryable = True
+    resolution = ("Send fewer calls at a time, or add a deployment.",)
 
 
 class NoUpstreamAvailable(UpstreamError):

@@ -1,6 +1,6 @@
 """Frozen values that every layer may hold. They carry facts, not behaviour."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -16,19 +16,26 @@ class Operation(StrEnum):
 class Facts:
     """What decisions need to know of a request; read once from its path and body.
 
-    `model`: the name the caller asks for. `prompt_tokens`: an estimate from the body's length.
-    `max_tokens`: the caller's cap on output tokens, None if absent. `asks_usage`: the caller wants the
-    usage chunk of a stream. `names_deployment`: the name came by an Azure surface, where it may be a
-    deployment's name.
+    `model`: the name the caller asks for. `prompt_bytes`: length of the body without embedded files; how
+    many tokens that is, the engine learns. `max_tokens`: the caller's cap on output tokens, None if absent.
+    `asks_usage`: the caller wants the usage chunk of a stream. `names_deployment`: the name came by an Azure
+    surface, where it may be a deployment's name. `needs`: abilities the model must have, of `tools` and
+    `vision`. `affinity`: equal for requests that gain from the same upstream's prompt cache, None if the
+    prompt is too short to be cached. `resource`: the only one that can answer, because ids in the request
+    belong to it. `repeatable`: sending it twice creates nothing twice.
     """
 
     operation: Operation
     model: str
     stream: bool = False
-    prompt_tokens: int = 0
+    prompt_bytes: int = 0
     max_tokens: int | None = None
     asks_usage: bool = False
     names_deployment: bool = False
+    needs: frozenset[str] = frozenset()
+    affinity: int | None = None
+    resource: str | None = None
+    repeatable: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +45,21 @@ class Usage:
     input_tokens: int
     output_tokens: int = 0
     cached_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaHints:
+    """What an answer's headers say of the deployment's quota. None: not said, or said to be untracked.
+
+    `limit_*`, `remaining_*`: of the window in force, minute or shorter. `utilization`: of a provisioned
+    deployment, 1.0 is full.
+    """
+
+    limit_tokens: int | None = None
+    remaining_tokens: int | None = None
+    limit_requests: int | None = None
+    remaining_requests: int | None = None
+    utilization: float | None = None
 
 
 class FailureKind(StrEnum):
@@ -51,6 +73,7 @@ class FailureKind(StrEnum):
     CREDENTIAL = "credential"  # 401: key or token refused
     ACCESS = "access"  # 401, 403 or 400: the resource refuses this caller for good
     DEPLOYMENT_NOT_FOUND = "deployment_not_found"
+    CONTEXT = "context"  # 400: the prompt is longer than the model's window
     REQUEST = "request"  # the request itself is refused: everywhere the same
     CONTENT_FILTER = "content_filter"  # as above, and the prompt is billed
     CONNECT = "connect"  # the request was not sent
@@ -87,13 +110,33 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class AttemptRecord:
-    """One send to one upstream and how it ended. `number` counts from 1."""
+    """One send to one upstream and how it ended. `number` counts from 1, `of` is the most there may be."""
 
     upstream: str
+    region: str | None
     number: int
+    of: int
     fate: Fate
     failure: Failure | None
     duration_s: float
+
+
+class NoticeKind(StrEnum):
+    """Events of an upstream that an operator wants to hear of."""
+
+    QUOTA_NEARLY_SPENT = "quota_nearly_spent"
+    BREAKER_OPENED = "breaker_opened"
+    BREAKER_CLOSED = "breaker_closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something happened to an upstream; `text` says it for people, `data` the numbers for programs."""
+
+    kind: NoticeKind
+    upstream: str
+    text: str
+    data: Mapping[str, int | float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

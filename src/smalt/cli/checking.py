@@ -13,7 +13,7 @@ from rich.markup import escape
 from ruamel.yaml import YAML
 
 from smalt.config import Settings, freeze, json_schema, load
-from smalt.core.engine import AZURE_PREFIX
+from smalt.core.routes import AZURE_PREFIX
 from smalt.errors import ConfigurationError
 
 

@@ -19,7 +19,7 @@ from smalt.cli.processes import child, needs
 from smalt.config import Settings, load
 from smalt.config.environment import VARIABLES
 from smalt.config.fill import with_dotenv
-from smalt.core.engine import AZURE_PREFIX
+from smalt.core.routes import AZURE_PREFIX
 from smalt.errors import ConfigurationError
 
 with needs("smalt serve", "gateway"):

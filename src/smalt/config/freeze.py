@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from smalt.core.settings import EngineSettings, RetrySpec, RouteSpec, UpstreamSpec
+from smalt.core.settings import EngineSettings, PoolSpec, RetrySpec, RouteSpec, UpstreamSpec
 
 if TYPE_CHECKING:
     from smalt.config.schema import Settings
@@ -34,15 +34,15 @@ def freeze(settings: "Settings") -> EngineSettings:
             if resource.kind == "azure":
                 by_name.setdefault(deployment.model, {})[spec.name] = spec
                 by_name.setdefault(f"azure/{name}", {})[spec.name] = spec
-    routes = {name: RouteSpec(name, _by_sku(specs.values())) for name, specs in by_name.items()}
+    routes = {name: RouteSpec(name, (PoolSpec(_by_sku(specs.values())),)) for name, specs in by_name.items()}
     for model, served in settings.models.items():
         if served.route:
-            routes[model] = RouteSpec(model, _as_written(served.route, model, upstreams))
+            routes[model] = RouteSpec(model, (PoolSpec(_as_written(served.route, model, upstreams)),))
     retry = settings.retry
     return EngineSettings(
         upstreams,
         routes,
-        RetrySpec(retry.max_attempts, retry.base_s, retry.cap_s, retry.jitter_s, retry.after_timeout),
+        retry=RetrySpec(retry.max_attempts, retry.base_s, retry.cap_s, retry.jitter_s, retry.after_timeout),
         default_resource=DEFAULT_RESOURCE if DEFAULT_RESOURCE in settings.resources else None,
     )
 

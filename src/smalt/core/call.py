@@ -3,23 +3,39 @@
 States: open (deciding) -> sending -> open ... -> answered -> ended. `next` says what to do; after a `Send`
 the driver reports with `record` before it asks again. An answered call ends with `finish`, any other with
 `abandon` or by its final step. Whatever the order, an ended call holds nothing: no upstream counts it in
-flight. A call that was sent keeps its charge on the upstream's window, because Azure keeps it too.
+flight, and it has no place in the line. A call that was sent keeps its charge where Azure keeps it too.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
-from smalt.core import final_error
-from smalt.core.limits import arrival_charge
-from smalt.core.reactions import LONGEST_WAIT_S, REACTIONS, Scope, backoff_s, cooldown
-from smalt.core.settings import RetrySpec
-from smalt.core.strategies import Strategy
+from smalt.core import final_error, incidents
+from smalt.core.affinity import home
+from smalt.core.decision import Decision
+from smalt.core.health import Rest
+from smalt.core.limits import NEVER, Load
+from smalt.core.line import Line, Waiter
+from smalt.core.reactions import LONGEST_WAIT_S, REACTIONS, backoff_s
+from smalt.core.routes import Route, Tier
+from smalt.core.settings import RetrySpec, UpstreamSpec
 from smalt.core.upstream import UpstreamState
-from smalt.errors import SmaltError
-from smalt.types import AttemptRecord, Facts, Failure, FailureKind, Fate
+from smalt.errors import QueueFull, SmaltError
+from smalt.types import (
+    AttemptRecord,
+    Facts,
+    Failure,
+    FailureKind,
+    Fate,
+    Notice,
+    QuotaHints,
+    Usage,
+)
 
-NEVER: Final = float("inf")
+TRIED: Final = "tried"  # obstacle: this call has failed there and may not return yet
+CLAIMED: Final = "claimed"  # obstacle: a call ahead in the line waits for it
+GOLDEN: Final = 0.618_033_988_75  # makes another random number of the first for every further attempt
+NOTHING: Final = Usage(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +49,7 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Ask again at this time."""
+    """Ask again at this time, or when woken before."""
 
     until_s: float
 
@@ -50,185 +66,393 @@ class Fail:
     error: SmaltError
 
 
+RELAY: Final = Relay()
 Step = Send | Wait | Relay | Fail
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What the calls of one engine have in common. `siblings`: upstreams by resource."""
+
+    retry: RetrySpec
+    line: Line
+    siblings: Mapping[str, Sequence[UpstreamState]]
+    notices: list[Notice]
+
+
+class Asker(NamedTuple):
+    """Who makes a call.
+
+    `caller`: callers take turns when calls must wait. `wake`: told when a waiting call may go on; called
+    outside of the engine's methods. `unit`: random number in [0, 1). `deadline_s`: no wait goes beyond it.
+    """
+
+    caller: str
+    wake: Callable[[], None]
+    unit: float
+    deadline_s: float
 
 
 @dataclass(slots=True)
 class _Sending:
     state: UpstreamState
     number: int
-    started_s: float
+    sent_s: float
+    charged_tokens: float  # of the upstream's quota, when this one had been charged
+    probes: bool  # whether it is the one call that finds out whether the upstream is back
+
+
+class _Choice(NamedTuple):
+    """A decision as it is noted while a call is under way; `Decision` says it with names."""
+
+    at_s: float
+    obstacles: Sequence[str | None]
+    among: Sequence[UpstreamState]
+    ranks: Sequence[float]
+    home: UpstreamState | None
+    chosen: UpstreamState | None
+    waits_until_s: float | None = None
 
 
 class Call:
-    """Driven from outside; see the module's text. Made by `Engine.open_call`.
+    """Driven from outside; see the module's text. Made by `Engine.open_call`."""
 
-    `deadline_s`: no wait goes beyond it. `unit`: random number in [0, 1) for the jitter.
-    """
+    __slots__ = (
+        "_asker",
+        "_booked",
+        "_choices",
+        "_last",
+        "_left",
+        "_load",
+        "_not_before_s",
+        "_pressed_regions",
+        "_route",
+        "_sending",
+        "_shared",
+        "_tiers",
+        "_waiter",
+        "answered_by",
+        "attempts",
+        "facts",
+    )
 
-    def __init__(
-        self,
-        facts: Facts,
-        tiers: Sequence[Sequence[UpstreamState]],
-        siblings: Mapping[str, Sequence[UpstreamState]],
-        strategy: Strategy,
-        retry: RetrySpec,
-        *,
-        unit: float,
-        deadline_s: float,
-    ) -> None:
+    def __init__(self, facts: Facts, load: Load, route: Route, shared: Shared, asker: Asker) -> None:
         self.facts = facts
+        self.answered_by: UpstreamSpec | None = None  # whose answer goes to the caller
         self.attempts: list[AttemptRecord] = []
-        self._tiers = tiers
-        self._siblings = siblings
-        self._strategy = strategy
-        self._retry = retry
-        self._unit = unit
-        self._deadline_s = deadline_s
-        self._tokens = arrival_charge(facts)
-        self._again_at_s: dict[str, float] = {}  # upstreams this call has failed on: when it may return
+        self._choices: list[_Choice] = []
+        self._load = load
+        self._route = route
+        self._tiers: Sequence[Tier] = route.eligible(facts)
+        self._shared = shared
+        self._asker = asker
+        self._not_before_s: dict[UpstreamState, float] = {}  # where this call has failed: when it may return
+        self._booked: list[UpstreamState] = []  # whose retry budget has paid for a repeat to come
+        self._pressed_regions: set[str | None] = set()
+        self._waiter: Waiter | None = None
         self._sending: _Sending | None = None
         self._last: Relay | Fail | None = None
         self._left = False
 
     @property
-    def answered_by(self) -> str | None:
-        """The upstream whose answer goes to the caller."""
-        return self.attempts[-1].upstream if isinstance(self._last, Relay) else None
+    def prompt_tokens(self) -> int:
+        """Estimate."""
+        return self._load.input_tokens
+
+    def explain(self) -> Sequence[Decision]:
+        """Every choice so far, with what it was made of."""
+        names = [state.spec.name for tier in self._tiers for state in tier.states]
+        return [
+            Decision(
+                at_s=choice.at_s,
+                tokens=self._load.tokens,
+                obstacles=dict(zip(names, choice.obstacles, strict=False)),  # later tiers were not looked at
+                ranks={state.spec.name: rank for state, rank in zip(choice.among, choice.ranks, strict=True)},
+                home=_name(choice.home),
+                chosen=_name(choice.chosen),
+                waits_until_s=choice.waits_until_s,
+            )
+            for choice in self._choices
+        ]
 
     def next(self, now: float) -> Step:
         if self._last is not None:
             return self._last
         if self._sending is not None or self._left:
             raise RuntimeError("next() while an attempt is under way, or after the call was left")
-        if len(self.attempts) >= self._retry.max_attempts:
-            return self._fail(now)
-        chosen = self._choose(now)
+        chosen = self._choose(now) if len(self.attempts) < self._shared.retry.max_attempts else None
         if chosen is not None:
             return self._send(chosen, now)
-        until_s = min((self._free_at_s(state, now) for state in self._eligible()), default=NEVER)
-        if until_s == NEVER or until_s > self._deadline_s:
-            return self._fail(now)
-        return Wait(until_s)
+        if len(self.attempts) < self._shared.retry.max_attempts:
+            step = self._wait(now) or self._last_resort(now)
+            if step is not None:
+                return step
+        return self._fail(now)
 
-    def record(self, failure: Failure | None, now: float) -> None:
-        """How the attempt went; None: it was answered. Once per `Send`."""
+    def record(self, failure: Failure | None, now: float, hints: QuotaHints | None = None) -> None:
+        """How the attempt went; None: it was answered. Once per `Send`.
+
+        `hints`: what the answer's headers say of the quota.
+        """
         sending = self._sending
         if sending is None or self._last is not None:
             raise RuntimeError("record() without an attempt under way")
+        state = sending.state
+        if hints is not None:
+            since = state.own.charged_tokens - sending.charged_tokens
+            state.own.tell(hints, sending.sent_s, since, now)
+        if sending.probes:
+            state.health.probing = False
         if failure is None:
-            self._note(sending, Fate.BILLED, None, now)
-            sending.state.answered()
-            self._last = Relay()  # in flight until finish or abandon
-            return
-        failure = self._size_considered(failure, sending.state)
-        fate = REACTIONS[failure.kind].fate
-        self._note(sending, fate, failure, now)
-        self._sending = None
-        counted = fate is not Fate.NOT_SENT and failure.kind is not FailureKind.OVERSIZED
-        self._release(sending, counted=counted)
-        self._react(sending.state, failure, now)
+            self._answered(sending, now)
+        else:
+            self._failed(sending, self._size_considered(failure, state), now)
+        if state.waiting:
+            self._shared.line.freed((state,), now)
 
-    def finish(self) -> None:
-        """The answer has ended. Safe to repeat."""
-        if self._sending is not None:
-            self._release(self._sending, counted=True)
-            self._sending = None
+    def finish(self, usage: Usage | None, now: float) -> None:
+        """The answer has ended. `usage`: as reported, None if it was not. Safe to repeat."""
+        sending, self._sending = self._sending, None
+        if sending is None:
+            return
+        state = sending.state
+        state.in_flight -= 1
+        if usage is not None:
+            self._route.estimate.learn(self.facts.prompt_bytes, usage.input_tokens)
+            for quota in state.quotas:
+                quota.settle(self._load, usage, now)
+        if state.waiting:
+            self._shared.line.freed((state,), now)
 
     def abandon(self, now: float) -> None:
         """The caller left or the driver broke. Safe at any time and to repeat."""
         if self._sending is not None and self._last is None:
+            if self._sending.probes:
+                self._sending.state.health.probing = False
             left = Failure(FailureKind.CALLER_LEFT, "the caller left")
             self._note(self._sending, Fate.UNKNOWN, left, now)
         self._left = self._last is None
-        self.finish()
+        self._unbook()
+        self._end_waiting(now, served=False)
+        self.finish(None, now)
 
     def _choose(self, now: float) -> UpstreamState | None:
+        """The best upstream of the first tier that has a free one."""
+        load, tried = self._load, bool(self._not_before_s)
+        obstacles: list[str | None] = []
         for tier in self._tiers:
-            free = [s for s in tier if s.available(self._tokens, now) and self._again(s) <= now]
+            free = []
+            for state in tier.states:
+                obstacle = state.obstacle(load, now)
+                if obstacle is None and (tried or state.waiting):
+                    obstacle = self._own_obstacle(state, now)
+                if obstacle is None:
+                    free.append(state)
+                obstacles.append(obstacle)
             if free:
-                return self._strategy.pick(self._preferred(free), now)
-        flagged = [s for s in self._eligible() if s.flagged and s.spec.name not in self._again_at_s]
-        return next((s for s in flagged if s.window.fits(self._tokens, now)), None)
+                return self._pick(tier, free, obstacles, now)
+        self._choices.append(_Choice(now, obstacles, (), (), None, None))
+        return None
+
+    def _own_obstacle(self, state: UpstreamState, now: float) -> str | None:
+        if self._not_before_s and self._not_before_s.get(state, now) > now:
+            return TRIED
+        if state.waiting and self._shared.line.claimed(state, self._waiter, now):
+            return CLAIMED
+        return None
+
+    def _pick(
+        self, tier: Tier, free: list[UpstreamState], obstacles: list[str | None], now: float
+    ) -> UpstreamState:
+        strategy, affinity = tier.strategy, self.facts.affinity
+        preferred = self._preferred(free)
+        unit = (self._asker.unit + GOLDEN * len(self.attempts)) % 1.0
+        ranks = strategy.ranks(preferred, stream=self.facts.stream, unit=unit, now=now)
+        at_home = None if affinity is None or strategy.keeps_shares else home(preferred, affinity, now)
+        chosen = at_home or preferred[ranks.index(min(ranks))]
+        strategy.picked(chosen)
+        self._choices.append(_Choice(now, obstacles, preferred, ranks, at_home, chosen))
+        return chosen
 
     def _preferred(self, free: list[UpstreamState]) -> list[UpstreamState]:
-        """Rather one that has not failed this call, and rather one whose quota the request fits into."""
-        untried = [state for state in free if state.spec.name not in self._again_at_s] or free
-        return [state for state in untried if not state.window.exceeded_by(self._tokens)] or untried
+        """Rather one that has not failed this call, that the request fits into, in a region with capacity."""
+        if self._not_before_s:
+            free = [state for state in free if state not in self._not_before_s] or free
+            free = [state for state in free if state.spec.region not in self._pressed_regions] or free
+        if self._load.input_tokens > self._route.smallest_context:
+            prompt = self._load.input_tokens
+            free = [state for state in free if prompt <= (state.spec.context_tokens or NEVER)] or free
+        if self._load.tokens > self._route.smallest_quota:
+            free = [state for state in free if not state.exceeded_by(self._load)] or free
+        return free
 
     def _send(self, state: UpstreamState, now: float) -> Send:
-        number = len(self.attempts) + 1
+        self._end_waiting(now, served=True)
+        if state in self._booked:
+            self._booked.remove(state)
+        number, of = len(self.attempts) + 1, self._shared.retry.max_attempts
         state.in_flight += 1
-        state.window.charge(self._tokens, now)
-        self._sending = _Sending(state, number, now)
-        return Send(state.spec.name, number, self._retry.max_attempts)
+        probes = state.health.sent()
+        for quota in state.quotas:
+            quota.charge(self._load, now)
+        self._tell(state.nearly_spent())
+        self._sending = _Sending(state, number, now, state.own.charged_tokens, probes)
+        return Send(state.spec.name, number, of)
 
-    def _note(self, sending: _Sending, fate: Fate, failure: Failure | None, now: float) -> None:
-        name = sending.state.spec.name
-        self.attempts.append(AttemptRecord(name, sending.number, fate, failure, now - sending.started_s))
+    def _wait(self, now: float) -> Send | Wait | Fail | None:
+        """A place in the line, if waiting can help; on taking it the turn may be ours at once."""
+        line, deadline_s = self._shared.line, self._asker.deadline_s
+        waiter = self._waiter or self._new_waiter()
+        at_s = {state: self._free_at_s(state, now) for state in waiter.wants}
+        if now >= deadline_s or min(at_s.values(), default=NEVER) > deadline_s:
+            return None
+        if self._waiter is None:
+            if line.full:
+                self._last = Fail(QueueFull(f"{len(line):,} calls wait for a free upstream already"))
+                return self._last
+            line.join(waiter)
+            self._waiter = waiter
+            chosen = self._choose(now)
+            if chosen is not None:
+                return self._send(chosen, now)
+        until_s = min(
+            (time_s for state, time_s in at_s.items() if self._is_my_turn(state, now)), default=NEVER
+        )
+        self._choices[-1] = self._choices[-1]._replace(waits_until_s=until_s)
+        return Wait(min(until_s, deadline_s))
 
-    def _release(self, sending: _Sending, *, counted: bool) -> None:
-        """`counted`: whether the upstream's quota keeps the charge."""
-        sending.state.in_flight -= 1
-        if not counted:
-            sending.state.window.give_back(self._tokens, sending.started_s)
+    def _new_waiter(self) -> Waiter:
+        wants = [
+            state
+            for tier in self._tiers
+            for state in tier.states
+            if self._not_before_s.get(state, 0.0) < NEVER and not state.exceeded_by(self._load)
+        ]
+        return Waiter(wants, self._asker.caller, self._asker.wake, self._not_before_s)
 
-    def _size_considered(self, failure: Failure, state: UpstreamState) -> Failure:
-        """Told to wait for hours: if the request exceeds the quota of a whole minute, that is the cause."""
-        waits_long = failure.wait_s is not None and failure.wait_s > LONGEST_WAIT_S
-        if failure.kind is FailureKind.QUOTA and waits_long and state.window.exceeded_by(self._tokens):
-            return replace(failure, kind=FailureKind.OVERSIZED)
-        return failure
+    def _is_my_turn(self, state: UpstreamState, now: float) -> bool:
+        """Whether nobody ahead claims the upstream now, or it is not yet time to see."""
+        return self._not_before_s.get(state, now) > now or self._own_obstacle(state, now) is None
 
-    def _react(self, state: UpstreamState, failure: Failure, now: float) -> None:
+    def _free_at_s(self, state: UpstreamState, now: float) -> float:
+        return max(self._not_before_s.get(state, now), state.free_at_s(self._load, now))
+
+    def _end_waiting(self, now: float, *, served: bool) -> None:
+        if self._waiter is not None:
+            self._shared.line.leave(self._waiter, now, served=served)
+            self._waiter = None
+
+    def _last_resort(self, now: float) -> Send | None:
+        """A flagged upstream, once: its own error says more than ours."""
+        for tier in self._tiers:
+            for state in tier.states:
+                flagged = state.health.resting(now) is Rest.FLAGGED and state not in self._not_before_s
+                if flagged and all(quota.fits(self._load, now) for quota in state.quotas):
+                    return self._send(state, now)
+        return None
+
+    def _answered(self, sending: _Sending, now: float) -> None:
+        self._note(sending, Fate.BILLED, None, now)
+        state = sending.state
+        (state.first_byte if self.facts.stream else state.total).measured(now - sending.sent_s, now)
+        self._tell(incidents.answered(state))
+        self._relay(state)  # in flight until finish or abandon
+
+    def _failed(self, sending: _Sending, failure: Failure, now: float) -> None:
+        state, reaction = sending.state, REACTIONS[failure.kind]
+        self._note(sending, reaction.fate, failure, now)
+        self._sending = None
+        state.in_flight -= 1
+        for quota in state.quotas:
+            if reaction.fate is Fate.NOT_SENT or failure.kind is FailureKind.OVERSIZED:
+                quota.give_back(self._load, sending.sent_s)
+            elif reaction.fate is Fate.FREE:
+                quota.settle(self._load, NOTHING, now)
+        if reaction.trips or failure.kind is FailureKind.TIMEOUT:
+            latency = state.first_byte if self.facts.stream else state.total
+            latency.failed(now - sending.sent_s, now)
+        siblings = self._shared.siblings[state.spec.resource]
+        self._tell(incidents.failed(failure, state, siblings, sending.sent_s, now))
+        self._go_on_after(failure, state, now)
+
+    def _go_on_after(self, failure: Failure, state: UpstreamState, now: float) -> None:
+        """Whether and where this call may try again."""
         reaction = REACTIONS[failure.kind]
-        if reaction.final:
-            self._last = Relay()
-            return
-        if failure.kind is FailureKind.TIMEOUT and not self._retry.after_timeout:
+        if reaction.final or (failure.kind is FailureKind.CONTEXT and not self._leave_smaller_windows(state)):
+            self._relay(state)
+        elif not self._may_repeat_after(failure):
             self._fail(now)
-            return
-        if reaction.escalates:
-            state.failed(now)
-        rest = cooldown(failure, state.failures_in_a_row)
-        if rest is not None:
-            reached = self._siblings[state.spec.resource] if reaction.scope is Scope.RESOURCE else [state]
-            for other in reached:
-                other.cool(rest, failure.text, now)
-        self._again_at_s[state.spec.name] = self._return_at_s(state, failure, now)
+        else:
+            if reaction.elsewhere_region:
+                self._pressed_regions.add(state.spec.region)
+            self._not_before_s[state] = self._return_at_s(state, failure, now)
+
+    def _may_repeat_after(self, failure: Failure) -> bool:
+        """Not what might be billed or done twice, unless the operation or the settings allow it."""
+        if failure.kind is FailureKind.TIMEOUT and not self._shared.retry.after_timeout:
+            return False
+        return self.facts.repeatable or REACTIONS[failure.kind].fate in {Fate.FREE, Fate.NOT_SENT}
+
+    def _relay(self, state: UpstreamState) -> None:
+        self._last = RELAY
+        self.answered_by = state.spec
+        self._unbook()
+
+    def _leave_smaller_windows(self, state: UpstreamState) -> bool:
+        """The prompt is too long for this upstream: only those that take longer ones remain, if any does."""
+        larger = False
+        for other in (other for tier in self._tiers for other in tier.states):
+            if other.takes_longer_prompts_than(state):
+                larger = larger or other not in self._not_before_s
+            else:
+                self._not_before_s[other] = NEVER
+        return larger
 
     def _return_at_s(self, state: UpstreamState, failure: Failure, now: float) -> float:
-        """When this call may try the upstream it just failed on once more."""
-        tries = sum(1 for attempt in self.attempts if attempt.upstream == state.spec.name)
-        if tries >= REACTIONS[failure.kind].repeats:
+        """When this call may try the upstream it just failed on once more; the repeat is paid for here."""
+        name, retry = state.spec.name, self._shared.retry
+        tries = sum(1 for attempt in self.attempts if attempt.upstream == name)
+        if tries >= REACTIONS[failure.kind].repeats or not state.may_repeat():
             return NEVER
+        self._booked.append(state)
         if failure.kind is FailureKind.STALE:
             return now
         if failure.wait_s is not None:
             return now + failure.wait_s
-        retry = self._retry
         return now + backoff_s(
-            tries, base_s=retry.base_s, cap_s=retry.cap_s, jitter_s=retry.jitter_s, unit=self._unit
+            tries, base_s=retry.base_s, cap_s=retry.cap_s, jitter_s=retry.jitter_s, unit=self._asker.unit
         )
 
-    def _eligible(self) -> list[UpstreamState]:
-        return [state for tier in self._tiers for state in tier]
+    def _size_considered(self, failure: Failure, state: UpstreamState) -> Failure:
+        """Told to wait for hours: if the request exceeds the quota of a whole minute, that is the cause."""
+        waits_long = failure.wait_s is not None and failure.wait_s > LONGEST_WAIT_S
+        if failure.kind is FailureKind.QUOTA and waits_long and state.exceeded_by(self._load):
+            return replace(failure, kind=FailureKind.OVERSIZED)
+        return failure
 
-    def _again(self, state: UpstreamState) -> float:
-        return self._again_at_s.get(state.spec.name, -NEVER)
+    def _note(self, sending: _Sending, fate: Fate, failure: Failure | None, now: float) -> None:
+        spec, of = sending.state.spec, self._shared.retry.max_attempts
+        duration_s = now - sending.sent_s
+        record = AttemptRecord(spec.name, spec.region, sending.number, of, fate, failure, duration_s)
+        self.attempts.append(record)
 
-    def _free_at_s(self, state: UpstreamState, now: float) -> float:
-        return max(self._again(state), state.available_at_s(self._tokens, now))
+    def _tell(self, notice: Notice | None) -> None:
+        if notice is not None:
+            self._shared.notices.append(notice)
+
+    def _unbook(self) -> None:
+        """The call has ended; repeats that were paid for did not happen."""
+        for state in self._booked:
+            state.repeats_left += 1
+        self._booked.clear()
 
     def _fail(self, now: float) -> Fail:
-        eligible = self._eligible()
-        kinds = {attempt.failure.kind for attempt in self.attempts if attempt.failure}
-        if kinds == {FailureKind.OVERSIZED}:
-            largest_tpm = max(state.spec.limit_tpm or 0 for state in eligible)
-            error: SmaltError = final_error.too_large(self.facts.model, self._tokens, largest_tpm)
-        else:
-            free_s = min((state.available_at_s(self._tokens, now) for state in eligible), default=NEVER)
-            retry_after_s = None if free_s == NEVER else max(0.0, free_s - now)
-            error = final_error.exhausted(self.facts.model, self.attempts, retry_after_s)
-        self._last = Fail(error)
+        self._end_waiting(now, served=False)
+        self._unbook()
+        states = [state for tier in self._tiers for state in tier.states]
+        self._last = Fail(final_error.exhausted(self._route.model, self._load, self.attempts, states, now))
         return self._last
+
+
+def _name(state: UpstreamState | None) -> str | None:
+    return state.spec.name if state is not None else None

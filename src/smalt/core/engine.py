@@ -1,53 +1,114 @@
 """Routes a request to the upstreams that may serve it and keeps what is known about each of them."""
 
 from collections import defaultdict
+from collections.abc import Callable
+from typing import Final
 
-from smalt.core.call import Call
-from smalt.core.settings import EngineSettings, UpstreamSpec
-from smalt.core.strategies import LeastLoaded
+from smalt.core.call import Asker, Call, Shared
+from smalt.core.estimate import TokenEstimate
+from smalt.core.limits import OUTPUT_UNSAID_TOKENS, Load, StandardQuota
+from smalt.core.line import Line
+from smalt.core.routes import AZURE_PREFIX, Route, best_pattern, pattern_route, route, single
+from smalt.core.settings import BreakerSpec, EngineSettings, QuotaGroup, UpstreamSpec
 from smalt.core.upstream import UpstreamState, UpstreamStatus, status
 from smalt.errors import ModelNotAvailableError
-from smalt.types import Facts
+from smalt.types import Facts, Notice
 
-AZURE_PREFIX = "azure/"
-MAX_UNLISTED = 1_000  # deployments reached by name on the default resource; names come from callers
+MAX_UNLISTED: Final = 1_000  # upstreams and routes made for names that callers bring
+
+
+class Registry:
+    """What is known of upstreams, by the deployment behind them: it outlives the settings of one engine."""
+
+    def __init__(self) -> None:
+        self._states: dict[str, UpstreamState] = {}
+        self._groups: dict[QuotaGroup, StandardQuota] = {}
+
+    def state(self, spec: UpstreamSpec, breaker: BreakerSpec) -> UpstreamState:
+        """The state of that deployment. One whose settings have changed starts with the old one's health."""
+        address = spec.address or spec.name
+        known = self._states.get(address)
+        if known is not None and known.spec == spec:
+            return known
+        group = spec.group and self._groups.setdefault(spec.group, StandardQuota(spec.group.limit_tpm))
+        state = self._states[address] = UpstreamState(spec, breaker, group)
+        if known is not None:
+            state.inherit(known)
+        return state
+
+    def forget(self, state: UpstreamState) -> None:
+        del self._states[state.spec.address or state.spec.name]
 
 
 class Engine:
-    """Not safe for concurrent use: callers hold one lock around it and the calls it opens."""
+    """Not safe for concurrent use: callers hold one lock around it and the calls it opens.
 
-    def __init__(self, settings: EngineSettings) -> None:
+    `registry`: of an engine that this one replaces, so that cooldowns and quotas live on.
+    """
+
+    def __init__(self, settings: EngineSettings, registry: Registry | None = None) -> None:
         self._settings = settings
-        self._strategy = LeastLoaded()
+        self._registry = registry or Registry()
         self._states: dict[str, UpstreamState] = {}
         self._siblings: dict[str, list[UpstreamState]] = defaultdict(list)
+        self._estimates: dict[str, TokenEstimate] = defaultdict(TokenEstimate)
+        self._unlisted: dict[str, Route] = {}
+        self._line = Line(settings.max_waiting)
+        self._notices: list[Notice] = []
+        self._shared = Shared(settings.retry, self._line, self._siblings, self._notices)
         for spec in settings.upstreams.values():
             self._add(spec)
-        self._tiers = {
-            model: tuple(tuple(self._states[name] for name in tier) for tier in route.tiers if tier)
-            for model, route in settings.routes.items()
+        self._routes = {
+            name: route(spec, self._states, self._estimates[spec.model])
+            for name, spec in settings.routes.items()
         }
 
-    def open_call(self, facts: Facts, *, unit: float, deadline_s: float) -> Call:
-        """A call for `facts.model`. Raises ModelNotAvailableError if no upstream is configured for it."""
-        model = facts.model
-        tiers = self._tiers.get(model) or self._tiers.get(AZURE_PREFIX + model) or self._unlisted(facts)
+    def open_call(
+        self,
+        facts: Facts,
+        *,
+        unit: float,
+        deadline_s: float,
+        caller: str = "",
+        wake: Callable[[], None] = lambda: None,
+    ) -> Call:
+        """A call for `facts.model`. Raises ModelNotAvailableError if no upstream is configured for it, and
+        InvalidRequest if none of them can do what it needs. The rest: see `Asker`."""
+        asked = self.route(facts)
+        prompt_tokens = asked.estimate.tokens(facts.prompt_bytes)
+        most = OUTPUT_UNSAID_TOKENS if facts.max_tokens is None else facts.max_tokens
         return Call(
             facts,
-            tiers,
-            self._siblings,
-            self._strategy,
-            self._settings.retry,
-            unit=unit,
-            deadline_s=deadline_s,
+            Load(prompt_tokens, most, prompt_tokens + most),
+            asked,
+            self._shared,
+            Asker(caller, wake, unit, deadline_s),
         )
 
     @property
-    def models(self) -> tuple[str, ...]:
-        return tuple(self._tiers)
+    def has_news(self) -> bool:
+        """Whether there is something to take."""
+        return bool(self._line.to_wake or self._notices)
 
-    def spec(self, upstream: str) -> UpstreamSpec:
-        return self._states[upstream].spec
+    def take_wakes(self) -> list[Callable[[], None]]:
+        """Calls to wake, to be called once the lock is released."""
+        wakes, self._line.to_wake = self._line.to_wake, []
+        return wakes
+
+    def take_notices(self) -> list[Notice]:
+        """What has happened since the last time."""
+        notices = self._notices.copy()
+        self._notices.clear()
+        return notices
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Names with a route of their own; patterns are left out."""
+        return tuple(self._routes)
+
+    @property
+    def registry(self) -> Registry:
+        return self._registry
 
     def status(self, now: float) -> tuple[UpstreamStatus, ...]:
         return tuple(status(state, now) for state in self._states.values())
@@ -56,23 +117,57 @@ class Engine:
         """Models of which no upstream is healthy."""
         return tuple(
             model
-            for model, tiers in self._tiers.items()
-            if not any(state.healthy(now) for tier in tiers for state in tier)
+            for model, known in self._routes.items()
+            if all(state.health.resting(now) for tier in known.tiers for state in tier.states)
         )
 
-    def _unlisted(self, facts: Facts) -> tuple[tuple[UpstreamState, ...], ...]:
+    def route(self, facts: Facts) -> Route:
+        """By exact name, as a deployment's name, by pattern, or on the default resource, in this order."""
+        model = facts.model
+        known = self._routes.get(model) or self._routes.get(AZURE_PREFIX + model) or self._unlisted.get(model)
+        if known is not None:
+            return known
+        made = self._by_pattern(model) or self._on_default_resource(facts)
+        if made is None:
+            raise ModelNotAvailableError(f"no upstream is configured for the model {model!r}")
+        if len(self._unlisted) >= MAX_UNLISTED:
+            self._forget_unlisted()
+        self._unlisted[model] = made
+        return made
+
+    def _by_pattern(self, model: str) -> Route | None:
+        spec = best_pattern(self._settings.patterns, model)
+        if spec is None or not _nameable(model):
+            return None
+        return pattern_route(spec, model, lambda name: self._state(name, model), TokenEstimate())
+
+    def _on_default_resource(self, facts: Facts) -> Route | None:
         """A deployment that is not configured: the default resource may know it."""
         resource, deployment = self._settings.default_resource, facts.model.removeprefix(AZURE_PREFIX)
         named = facts.names_deployment or facts.model.startswith(AZURE_PREFIX)
-        if resource is None or not named or not deployment.strip("."):  # a path swallows segments of dots
-            raise ModelNotAvailableError(f"no upstream is configured for the model {facts.model!r}")
-        name = f"{resource}/{deployment}"
-        if name not in self._states:
-            if len(self._states) >= len(self._settings.upstreams) + MAX_UNLISTED:
-                raise ModelNotAvailableError(f"too many unlisted deployments; add {deployment!r}")
-            self._add(UpstreamSpec(name, model=deployment))
-        return ((self._states[name],),)
+        if resource is None or not named or not _nameable(deployment):
+            return None
+        return single(self._state(f"{resource}/{deployment}", deployment), TokenEstimate())
 
-    def _add(self, spec: UpstreamSpec) -> None:
-        state = self._states[spec.name] = UpstreamState(spec)
+    def _state(self, name: str, model: str) -> UpstreamState:
+        return self._states.get(name) or self._add(UpstreamSpec(name, model))
+
+    def _forget_unlisted(self) -> None:
+        """Names come from callers, so there is no end to them: all that serve nobody now are forgotten."""
+        self._unlisted = {name: made for name, made in self._unlisted.items() if made.busy}
+        used = {state for made in self._unlisted.values() for tier in made.tiers for state in tier.states}
+        for name, state in list(self._states.items()):
+            if name not in self._settings.upstreams and state not in used:
+                del self._states[name]
+                self._siblings[state.spec.resource].remove(state)
+                self._registry.forget(state)
+
+    def _add(self, spec: UpstreamSpec) -> UpstreamState:
+        state = self._states[spec.name] = self._registry.state(spec, self._settings.breaker)
         self._siblings[spec.resource].append(state)
+        return state
+
+
+def _nameable(deployment: str) -> bool:
+    """A path swallows segments of dots."""
+    return bool(deployment.strip("."))

@@ -1,49 +1,192 @@
-"""Azure's admission, modelled from outside: what an upstream still has in the current minute."""
+"""Azure's admission of standard deployments, modelled from outside.
 
-from dataclasses import dataclass
+Azure charges every arriving request its estimate (prompt and the most it may answer) and corrects nothing
+afterwards. Tokens are counted by the minute, requests by the second and by ten seconds. A window has a fixed
+length and is begun by the first request after the last one ended. Sources: Azure OpenAI, "Manage quota",
+"Understanding rate limits"; "Quotas and limits".
+"""
 
-from smalt.types import Facts
+from typing import Final, NamedTuple, Protocol
 
-WINDOW_S = 60.0  # Azure counts tokens per minute (Quota management, "Understanding rate limits")
-MAX_TOKENS_UNSAID = 16  # what Microsoft's API simulator charges for a request without max_tokens
+from smalt.types import QuotaHints, Usage
+
+NEVER: Final = float("inf")
+MINUTE_S: Final = 60.0
+REQUEST_SPANS_S: Final = (1.0, 10.0)
+TRAVEL_S: Final = (
+    0.02  # a request may reach Azure this much earlier after its window's first one than we sent
+)
+NOMINAL_TPM: Final = 120_000.0  # stands in for an unknown limit when loads are compared; a usual first grant
+NEARLY_SPENT: Final = 0.8  # of a minute's tokens; told once
+OUTPUT_UNSAID_TOKENS: Final = 16  # what Microsoft's API simulator charges for a request without a maximum
 
 
-def arrival_charge(facts: Facts) -> int:
-    """Tokens Azure counts against the quota when the request arrives, whatever it uses in the end."""
-    if facts.max_tokens is None:
-        return facts.prompt_tokens + MAX_TOKENS_UNSAID
-    return facts.prompt_tokens + facts.max_tokens
+class Load(NamedTuple):
+    """Tokens a request may take: the prompt's estimate, the most it may answer, and their sum."""
+
+    input_tokens: int
+    output_tokens: int
+    tokens: int
 
 
-@dataclass(slots=True)
-class TokenWindow:
-    """Tokens charged to one upstream in the current minute. `limit_tpm` None: no limit of ours."""
+class Quota(Protocol):
+    """What a deployment takes. Every charge is followed by one `give_back` or one `settle`."""
 
-    limit_tpm: int | None
-    charged_tokens: int = 0
-    started_s: float = float("-inf")
+    charged_tokens: float  # ever; tells how much was charged since some moment
 
-    def fits(self, tokens: int, now: float) -> bool:
-        """Whether a request may go now. One larger than the limit may when the minute is untouched: its
-        size is an estimate, and whether it is too large says the upstream."""
-        return self.limit_tpm is None or self.charged(now) + min(tokens, self.limit_tpm) <= self.limit_tpm
+    def fits(self, load: Load, now: float) -> bool:
+        """Whether a request may go now."""
 
-    def exceeded_by(self, tokens: int) -> bool:
-        return self.limit_tpm is not None and tokens > self.limit_tpm
+    def free_at_s(self, load: Load, now: float) -> float:
+        """From when on it may; infinite if waiting does not help."""
 
-    def charged(self, now: float) -> int:
-        return self.charged_tokens if now < self.ends_s else 0
+    def exceeded_by(self, load: Load) -> bool:
+        """Whether it is more than the whole quota."""
 
-    @property
-    def ends_s(self) -> float:
-        return self.started_s + WINDOW_S
+    def charge(self, load: Load, now: float) -> None: ...
 
-    def charge(self, tokens: int, now: float) -> None:
+    def give_back(self, load: Load, charged_at_s: float) -> None:
+        """Undo a charge that Azure does not know of."""
+
+    def settle(self, load: Load, usage: Usage, now: float) -> None:
+        """The request has ended; `usage` is what it took."""
+
+    def tell(self, hints: QuotaHints, sent_at_s: float, charged_since: float, now: float) -> None:
+        """Correct by what Azure said when a request that was sent at `sent_at_s` arrived there. Of the tokens
+        charged later than that (`charged_since`) it could not know."""
+
+    def refused_until(self, until_s: float, now: float) -> None:
+        """Azure refused a request and named the time when it will take the next."""
+
+    def share(self, now: float) -> float:
+        """What is spent: 0 idle, 1 full."""
+
+
+class Window:
+    """What was spent in a span of fixed length. `limit`: the most, infinite if there is none."""
+
+    __slots__ = ("ends_s", "limit", "span_s", "spent")
+
+    def __init__(self, span_s: float, limit: float) -> None:
+        self.span_s = span_s
+        self.limit = limit
+        self.spent = 0.0
+        self.ends_s = -NEVER
+
+    def fits(self, amount: float, now: float) -> bool:
+        """More than the whole limit fits into an untouched window: the amount is an estimate, and there the
+        upstream can decide."""
+        return now >= self.ends_s or self.spent + amount <= self.limit or not self.spent
+
+    def charge(self, amount: float, now: float) -> None:
         if now >= self.ends_s:
-            self.started_s, self.charged_tokens = now, 0
-        self.charged_tokens += tokens
+            self.ends_s = now + self.span_s + TRAVEL_S
+            self.spent = 0.0
+        self.spent += amount
 
-    def give_back(self, tokens: int, charged_at_s: float) -> None:
-        """Undo a charge that the upstream does not count; a window that has passed since keeps nothing."""
-        if charged_at_s >= self.started_s:
-            self.charged_tokens -= tokens
+    def give_back(self, amount: float, charged_at_s: float) -> None:
+        """A window that has passed since keeps nothing."""
+        if self.holds(charged_at_s):
+            self.spent = max(0.0, self.spent - amount)
+
+    def holds(self, charged_at_s: float) -> bool:
+        """Whether a charge of that time is in this window."""
+        return charged_at_s >= self.ends_s - self.span_s - TRAVEL_S
+
+    def spent_now(self, now: float) -> float:
+        return self.spent if now < self.ends_s else 0.0
+
+
+class StandardQuota:
+    """The windows of a deployment that is paid by token, or of several that share a quota."""
+
+    __slots__ = ("_limit_tpm", "_told_in_s", "charged_tokens", "requests", "tokens")
+
+    def __init__(self, limit_tpm: int | None, limit_rpm: float | None = None) -> None:
+        self._limit_tpm = NEVER if limit_tpm is None else limit_tpm
+        self.tokens = Window(MINUTE_S, self._limit_tpm)
+        self.requests = request_windows(limit_rpm)
+        self.charged_tokens = 0.0
+        self._told_in_s = -NEVER  # end of the window in which `nearly_spent` was told last
+
+    def fits(self, load: Load, now: float) -> bool:
+        window = self.tokens
+        if now < window.ends_s and window.spent and window.spent + load.tokens > window.limit:
+            return False
+        for window in self.requests:  # noqa: SIM110  half the time of all()
+            if now < window.ends_s and window.spent >= window.limit:
+                return False
+        return True
+
+    def free_at_s(self, load: Load, now: float) -> float:
+        free_at_s = now
+        if not self.tokens.fits(load.tokens, now):
+            free_at_s = NEVER if self.exceeded_by(load) else self.tokens.ends_s
+        for window in self.requests:
+            if not window.fits(1, now):
+                free_at_s = max(free_at_s, window.ends_s)
+        return free_at_s
+
+    def exceeded_by(self, load: Load) -> bool:
+        return load.tokens > self.tokens.limit
+
+    def charge(self, load: Load, now: float) -> None:
+        """A request larger than the limit is charged nothing: Azure refuses it without counting its tokens,
+        or admits it and tells what remains."""
+        tokens = 0 if load.tokens > self.tokens.limit else load.tokens
+        self.tokens.charge(tokens, now)
+        self.charged_tokens += tokens
+        for window in self.requests:
+            window.charge(1, now)
+
+    def give_back(self, load: Load, charged_at_s: float) -> None:
+        if not self.exceeded_by(load):
+            self.tokens.give_back(load.tokens, charged_at_s)
+        for window in self.requests:
+            window.give_back(1, charged_at_s)
+
+    def settle(self, load: Load, usage: Usage, now: float) -> None:
+        """Azure corrects nothing here."""
+
+    def tell(self, hints: QuotaHints, sent_at_s: float, charged_since: float, now: float) -> None:
+        if hints.limit_tokens is not None:
+            self.tokens.limit = min(self._limit_tpm, hints.limit_tokens)
+            if hints.remaining_tokens is not None and self.tokens.holds(sent_at_s):
+                spent = hints.limit_tokens - hints.remaining_tokens + charged_since
+                self.tokens.spent = max(0.0, spent)
+        for window in self.requests:
+            # Azure does not say which of its windows it tells of
+            if window.limit == hints.limit_requests and hints.remaining_requests is not None:
+                window.spent = max(window.spent, window.limit - hints.remaining_requests)
+
+    def refused_until(self, until_s: float, now: float) -> None:
+        """Longer than the windows of requests: it is the minute of the tokens that ends then."""
+        if until_s > max((window.ends_s for window in self.requests), default=-NEVER):
+            self.tokens.ends_s = until_s
+
+    def share(self, now: float) -> float:
+        """Of the tokens or of the requests, whichever is spent more."""
+        window = self.tokens
+        share = 0.0
+        if now < window.ends_s:
+            share = window.spent / (NOMINAL_TPM if window.limit == NEVER else window.limit)
+        for window in self.requests:
+            if now < window.ends_s and window.spent > share * window.limit:
+                share = window.spent / window.limit
+        return share
+
+    def nearly_spent(self) -> bool:
+        """True once in a minute whose tokens are nearly spent."""
+        window = self.tokens
+        if window.spent < NEARLY_SPENT * window.limit or self._told_in_s == window.ends_s:
+            return False
+        self._told_in_s = window.ends_s
+        return True
+
+
+def request_windows(limit_rpm: float | None) -> tuple[Window, ...]:
+    """Of one and of ten seconds; where those would hold less than one request, of a minute."""
+    if limit_rpm is None:
+        return ()
+    spans_s = [span_s for span_s in REQUEST_SPANS_S if limit_rpm * span_s >= MINUTE_S] or [MINUTE_S]
+    return tuple(Window(span_s, max(1, int(limit_rpm * span_s / MINUTE_S))) for span_s in spans_s)

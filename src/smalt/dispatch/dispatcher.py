@@ -4,54 +4,73 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
-from smalt.core.call import Call, Fail, Relay, Step
+from smalt.core.call import Fail, Relay, Step
+from smalt.core.decision import Decision
 from smalt.core.engine import Engine
 from smalt.core.settings import UpstreamSpec
 from smalt.core.upstream import UpstreamStatus
-from smalt.types import AttemptRecord, CallRecord, Facts, Failure, Usage
+from smalt.types import AttemptRecord, CallRecord, Facts, Failure, Notice, QuotaHints, Usage
 from smalt.wire.prices import price_of
 
+ResultT = TypeVar("ResultT")
 Sink = Callable[[CallRecord], None]
+NoticeSink = Callable[[Notice], None]
 
 
 class Dispatcher:
     """Opens calls. Safe for threads and event loops: one lock around every engine and call method, and
-    under it no I/O, no log, no await. `sinks` are told each ended call, outside the lock; they must return
-    quickly and not raise.
+    under it no I/O, no log, no await. `sinks` are told each ended call, `notice_sinks` what happens to
+    upstreams, outside the lock; they must return quickly and not raise.
     """
 
-    def __init__(self, engine: Engine, sinks: Sequence[Sink] = ()) -> None:
+    def __init__(
+        self, engine: Engine, sinks: Sequence[Sink] = (), notice_sinks: Sequence[NoticeSink] = ()
+    ) -> None:
         self._engine = engine
         self._lock = threading.Lock()
         self._sinks = tuple(sinks)
+        self._notice_sinks = tuple(notice_sinks)
 
-    def open(self, facts: Facts, request_id: str, *, total_s: float) -> "OpenCall":
-        """A call that may wait up to `total_s` seconds. Raises ModelNotAvailableError."""
-        now = time.monotonic()
-        unit = random.random()  # noqa: S311, TID251  this is the edge that supplies the jitter
+    def open(self, facts: Facts, request_id: str, *, total_s: float, caller: str = "") -> "OpenCall":
+        """A call that may wait up to `total_s` seconds, taking turns with those of other callers. Raises
+        ModelNotAvailableError, and InvalidRequest if no upstream can do what it needs."""
+        return OpenCall(self, facts, request_id, total_s=total_s, caller=caller)
+
+    def do(self, action: Callable[[float], ResultT]) -> ResultT:
+        """Call something of the core with the time, under the lock; then do what that left to do."""
+        engine = self._engine
         with self._lock:
-            call = self._engine.open_call(facts, unit=unit, deadline_s=now + total_s)
-        return OpenCall(self, call, request_id, now)
+            result = action(time.monotonic())
+            if not engine.has_news:
+                return result
+            wakes, notices = engine.take_wakes(), engine.take_notices()
+        for wake in wakes:
+            wake()
+        for notice in notices:
+            for tell in self._notice_sinks:
+                tell(notice)
+        return result
+
+    @property
+    def lock(self) -> threading.Lock:
+        return self._lock
+
+    @property
+    def engine(self) -> Engine:
+        """To be touched only within `do`."""
+        return self._engine
 
     @property
     def models(self) -> tuple[str, ...]:
         return self._engine.models
 
-    def spec(self, upstream: str) -> UpstreamSpec:
-        return self._engine.spec(upstream)
-
     def status(self) -> tuple[UpstreamStatus, ...]:
-        with self._lock:
-            return self._engine.status(time.monotonic())
+        return self.do(self._engine.status)
 
     def unavailable_models(self) -> tuple[str, ...]:
-        with self._lock:
-            return self._engine.unavailable_models(time.monotonic())
-
-    @property
-    def lock(self) -> threading.Lock:
-        return self._lock
+        return self.do(self._engine.unavailable_models)
 
     def tell(self, record: CallRecord) -> None:
         for sink in self._sinks:
@@ -59,18 +78,36 @@ class Dispatcher:
 
 
 class OpenCall:
-    """A core call in progress. Ends once, by `finish`, `abandon` or a final step; later ends do nothing."""
+    """A core call in progress. Ends once, by `finish`, `abandon` or a final step; later ends do nothing.
 
-    def __init__(self, dispatcher: Dispatcher, call: Call, request_id: str, started_s: float) -> None:
+    `on_wake`: told when a waiting call may go on, from whatever thread; set by who waits. `woken` says that
+    it was told, or would have been.
+    """
+
+    def __init__(
+        self, dispatcher: Dispatcher, facts: Facts, request_id: str, *, total_s: float, caller: str
+    ) -> None:
         self.request_id = request_id
+        self.woken = False
+        self.on_wake: Callable[[], None] | None = None
         self._dispatcher = dispatcher
-        self._call = call
-        self._started_s = started_s
+        self._started_s = time.monotonic()
         self._ended = False
+        unit = random.random()  # noqa: S311, TID251  this is the edge that supplies the jitter
+        self._call = dispatcher.do(
+            lambda now: dispatcher.engine.open_call(
+                facts, unit=unit, deadline_s=now + total_s, caller=caller, wake=self._wake
+            )
+        )
 
     @property
     def facts(self) -> Facts:
         return self._call.facts
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Estimate."""
+        return self._call.prompt_tokens
 
     @property
     def attempts(self) -> Sequence[AttemptRecord]:
@@ -79,33 +116,38 @@ class OpenCall:
     @property
     def upstream(self) -> UpstreamSpec | None:
         """Who answered."""
-        name = self._call.answered_by
-        return self._dispatcher.spec(name) if name else None
+        return self._call.answered_by
+
+    def explain(self) -> Sequence[Decision]:
+        """Every choice so far."""
+        return self._call.explain()
 
     def next(self) -> Step:
-        with self._dispatcher.lock:
-            step = self._call.next(time.monotonic())
+        step = self._dispatcher.do(self._call.next)
         if isinstance(step, Fail):
             self._end(None, error=step.error.code)
         elif isinstance(step, Relay) and self._failed:
             self._end(None, error=str(self._failed.kind))
         return step
 
-    def record(self, failure: Failure | None) -> None:
-        with self._dispatcher.lock:
-            self._call.record(failure, time.monotonic())
+    def record(self, failure: Failure | None, hints: QuotaHints | None = None) -> None:
+        self._dispatcher.do(lambda now: self._call.record(failure, now, hints))
 
     def finish(self, usage: Usage, *, estimated: bool = False, error: str | None = None) -> None:
         """The answer has ended. `error`: code of the error if it broke off."""
-        with self._dispatcher.lock:
-            self._call.finish()
+        reported = None if estimated else usage
+        self._dispatcher.do(lambda now: self._call.finish(reported, now))
         self._end(usage, estimated=estimated, error=error)
 
     def abandon(self, usage: Usage | None = None) -> None:
         """The caller left or something broke. `usage`: an estimate of what was spent until then."""
-        with self._dispatcher.lock:
-            self._call.abandon(time.monotonic())
+        self._dispatcher.do(self._call.abandon)
         self._end(usage, estimated=usage is not None, error="abandoned")
+
+    def _wake(self) -> None:
+        self.woken = True
+        if self.on_wake is not None:
+            self.on_wake()
 
     def cost_nusd(self, usage: Usage) -> int | None:
         """Nano-USD for `usage` on the upstream that answered; None where the price is not known."""
@@ -127,7 +169,7 @@ class OpenCall:
                 request_id=self.request_id,
                 operation=self.facts.operation,
                 model=self.facts.model,
-                upstream=self._call.answered_by,
+                upstream=self.upstream.name if self.upstream else None,
                 attempts=tuple(self.attempts),
                 usage=usage,
                 estimated=estimated,

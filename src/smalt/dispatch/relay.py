@@ -42,7 +42,7 @@ async def relay_events(source: Response, call: OpenCall, writer: Writer, *, idle
 
 async def relay_bytes(source: Response, call: OpenCall, writer: Writer, *, idle_s: float) -> None:
     """Forward an answer too large to be taken whole; one that breaks takes the caller's connection along."""
-    estimate = Usage(call.facts.prompt_tokens)
+    estimate = Usage(call.prompt_tokens)
     try:
         failed = await _drain(source, writer.write, writer, idle_s=idle_s)
     except BaseException:

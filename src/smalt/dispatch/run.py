@@ -1,8 +1,10 @@
 """The two loops that drive a call. They differ only in who waits."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar, assert_never
 
@@ -12,6 +14,7 @@ from smalt.core.call import Fail, Relay, Send, Wait
 from smalt.dispatch.dispatcher import OpenCall
 from smalt.types import Failure, FailureKind, Usage
 from smalt.wire.classify import classify
+from smalt.wire.hints import read_hints
 from smalt.wire.usage import read_usage
 
 Headers = Sequence[tuple[bytes, bytes]]
@@ -62,12 +65,11 @@ def run(call: OpenCall, send: Sender[StreamT]) -> Answer[StreamT]:
                 case Send(upstream=upstream):
                     try:
                         answer = send(upstream, call)
-                        failure = judge(answer)
+                        call.record(judge(answer), read_hints(answer.headers))
                     except SendFailed as failed:
-                        failure = failed.failure
-                    call.record(failure)
+                        call.record(failed.failure)
                 case Wait(until_s=until_s):
-                    time.sleep(max(0.0, until_s - time.monotonic()))
+                    _wait(call, until_s)
                 case Relay():
                     return _given(answer)
                 case Fail(error=error):
@@ -88,12 +90,11 @@ async def run_async(call: OpenCall, send: AsyncSender[StreamT]) -> Answer[Stream
                 case Send(upstream=upstream):
                     try:
                         answer = await send(upstream, call)
-                        failure = judge(answer)
+                        call.record(judge(answer), read_hints(answer.headers))
                     except SendFailed as failed:
-                        failure = failed.failure
-                    call.record(failure)
+                        call.record(failed.failure)
                 case Wait(until_s=until_s):
-                    await asyncio.sleep(max(0.0, until_s - time.monotonic()))
+                    await _wait_async(call, until_s)
                 case Relay():
                     return _given(answer)
                 case Fail(error=error):
@@ -103,6 +104,29 @@ async def run_async(call: OpenCall, send: AsyncSender[StreamT]) -> Answer[Stream
     except BaseException:
         call.abandon()
         raise
+
+
+def _wait(call: OpenCall, until_s: float) -> None:
+    """Until then, or until the call is woken."""
+    woken = threading.Event()
+    call.on_wake = woken.set
+    if not call.woken:
+        woken.wait(max(0.0, until_s - time.monotonic()))
+    call.woken = False
+
+
+async def _wait_async(call: OpenCall, until_s: float) -> None:
+    woken, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def wake() -> None:
+        with suppress(RuntimeError):  # the loop was closed with the call still waiting
+            loop.call_soon_threadsafe(woken.set)
+
+    call.on_wake = wake
+    if not call.woken:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(woken.wait(), max(0.0, until_s - time.monotonic()))
+    call.woken = False
 
 
 def judge(answer: Answer[StreamT]) -> Failure | None:
@@ -121,7 +145,7 @@ def judge(answer: Answer[StreamT]) -> Failure | None:
 def finish_whole(call: OpenCall, answer: Answer[StreamT]) -> None:
     """End the call of an answer that was taken whole; that of a refused request has ended already."""
     if answer.status < 400:
-        usage = answer.usage or Usage(call.facts.prompt_tokens)
+        usage = answer.usage or Usage(call.prompt_tokens)
         call.finish(usage, estimated=answer.usage is None)
 
 

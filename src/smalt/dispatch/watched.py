@@ -44,4 +44,4 @@ class WatchedStream:
 
     def _spent(self) -> Usage:
         """As reported; else the prompt's estimate and a token per event."""
-        return self._watch.usage or Usage(self._call.facts.prompt_tokens, self._watch.events)
+        return self._watch.usage or Usage(self._call.prompt_tokens, self._watch.events)

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from smalt.assemble import Assembly
-from smalt.core.engine import AZURE_PREFIX
+from smalt.core.routes import AZURE_PREFIX
 from smalt.errors import InvalidGatewayKey, SmaltError, UnsupportedOperation
 from smalt.gateway.principals import GatewayKeys
 from smalt.observe.totals import Sums

@@ -4,7 +4,7 @@ import logging
 
 from smalt.core.final_error import cause
 from smalt.errors import StreamInterrupted
-from smalt.types import CallRecord, FailureKind
+from smalt.types import CallRecord, FailureKind, Notice
 
 logger = logging.getLogger("smalt.calls")
 logging.getLogger("smalt").addHandler(logging.NullHandler())  # a library is silent until it is asked to log
@@ -18,7 +18,7 @@ def log_trouble(record: CallRecord) -> None:
     broke = record.error == StreamInterrupted.code
     if not failed and not broke and (record.attempts or record.error is None):
         return
-    causes = [cause(attempt, len(record.attempts)) for attempt in failed]
+    causes = [cause(attempt) for attempt in failed]
     if not record.attempts:
         causes.append("no attempt")
     if record.upstream is not None:
@@ -28,3 +28,8 @@ def log_trouble(record: CallRecord) -> None:
     text = f"{record.request_id} {record.model}: {'; '.join(causes)}"
     # names come from callers: they must not begin lines of their own
     logger.warning("%s", text if text.isprintable() else ascii(text))
+
+
+def log_notice(notice: Notice) -> None:
+    """What happened to an upstream; the numbers ride along as attributes of the log record."""
+    logger.warning("%s: %s", notice.upstream, notice.text, extra={"upstream": notice.upstream, **notice.data})

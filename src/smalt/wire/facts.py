@@ -9,7 +9,6 @@ from smalt.types import Facts
 from smalt.wire.paths import Asked, Surface
 
 MOST_TOKENS = 1_000_000_000  # beyond any model; a caller's larger number would only break sums
-BYTES_PER_TOKEN = 4  # Azure's own estimate on arrival counts characters, about 4 to a token
 _DATA_URL = re.compile(rb'"data:[^";,]{1,100};base64,[^"]*"')  # images, files: no text, however long
 
 
@@ -43,7 +42,7 @@ def read_facts(asked: Asked, body: bytes) -> Facts:
         operation=asked.operation,
         model=model,
         stream=bool(fields.stream),
-        prompt_tokens=_text_bytes(body) // BYTES_PER_TOKEN + 1,
+        prompt_bytes=_text_bytes(body),
         max_tokens=min(max_tokens, MOST_TOKENS) if max_tokens > 0 else None,
         asks_usage=bool(fields.stream_options and fields.stream_options.include_usage),
         names_deployment=asked.surface is not Surface.OPENAI,

@@ -100,7 +100,7 @@ class Gateway:
 
     def rests_for_s(self, upstream: str) -> float:
         """How long it will still leave an upstream alone; 0: not at all."""
-        return float(next(row["cools_for_s"] for row in self._ask("upstreams") if row["name"] == upstream))
+        return float(next(row["rests_for_s"] for row in self._ask("upstreams") if row["name"] == upstream))
 
     def _ask(self, page: str) -> Any:
         answer = self._client.get(f"{self.url}/admin/v1/{page}", headers=self._admin)

@@ -1,0 +1,107 @@
+"""Whether an upstream is to be left alone: cooldowns and the circuit breaker.
+
+A *cooling* upstream is waited for. Where waiting does not help there are two more ways to rest: *flagged*
+(a refused key, a missing deployment) is avoided while others serve, but asked when nothing else is left, so
+that its own error reaches the caller; *parked* (a quota that is gone for hours) is neither. The breaker is
+*open* after several failures in a row; then one call at a time probes whether the upstream is back.
+"""
+
+from enum import StrEnum
+from typing import Final
+
+from smalt.core.settings import BreakerSpec
+
+NEVER: Final = float("inf")
+COOLDOWN_CAP_S: Final = 32.0
+
+
+class Rest(StrEnum):
+    """Why an upstream is left alone."""
+
+    COOLING = "cooling"
+    FLAGGED = "flagged"
+    PARKED = "parked"
+    OPEN = "open"
+    PROBING = "probing"  # half open, and the one probe is under way
+
+
+# Of two rests at the same time the graver counts.
+_GRAVITY = {Rest.COOLING: 0, Rest.PARKED: 1, Rest.OPEN: 2, Rest.FLAGGED: 3}
+
+
+class Health:
+    """Of one upstream. All times: seconds on the engine's clock. `reason`: the failure behind a rest."""
+
+    __slots__ = (
+        "_breaker",
+        "_last_failure_s",
+        "failures",
+        "half_open",
+        "probing",
+        "reason",
+        "rest",
+        "until_s",
+    )
+
+    def __init__(self, breaker: BreakerSpec) -> None:
+        self._breaker = breaker
+        self.until_s = -NEVER
+        self.rest = Rest.COOLING
+        self.reason: str | None = None
+        self.failures = 0
+        self._last_failure_s = -NEVER
+        self.half_open = False
+        self.probing = False
+
+    def resting(self, now: float) -> Rest | None:
+        """How it rests now, None if calls may be sent."""
+        if now < self.until_s:
+            return self.rest
+        return Rest.PROBING if self.probing else None
+
+    def waits_until_s(self, now: float) -> float:
+        """When a call that waits for it may be sent; infinite if none should wait."""
+        rest = self.resting(now)
+        if rest is None:
+            return now
+        return self.until_s if rest is Rest.COOLING else NEVER
+
+    def sent(self) -> bool:
+        """A call is on its way; whether it is the probe of a half-open breaker."""
+        if self.half_open:
+            self.probing = True
+        return self.half_open
+
+    def cool(self, seconds: float, rest: Rest, reason: str, now: float) -> None:
+        """The graver rest and the later end of two count."""
+        if now >= self.until_s or _GRAVITY[rest] >= _GRAVITY[self.rest]:
+            self.rest, self.reason = rest, reason
+        self.until_s = max(self.until_s, now + seconds)
+
+    def failed(self, sent_s: float, reason: str, *, cooldown_s: float, now: float) -> bool:
+        """Count a failure of an attempt that was sent at `sent_s`; whether it opened the breaker.
+
+        Attempts that were under way when another failed belong to the same incident and count once. The rest
+        after each doubles from `cooldown_s`. A failure is forgotten with every `open_s` that passes.
+        """
+        if sent_s < self._last_failure_s:
+            return False
+        forgotten = (
+            0 if self.half_open else int(min(1e6, (now - self._last_failure_s) / self._breaker.open_s))
+        )
+        self.failures = max(0, self.failures - forgotten) + 1
+        self._last_failure_s = now
+        if self.half_open or self.failures >= self._breaker.failures:
+            opened, self.half_open = not self.half_open, True
+            self.cool(self._breaker.open_s, Rest.OPEN, reason, now)
+            return opened
+        self.cool(min(COOLDOWN_CAP_S, cooldown_s * 2.0 ** (self.failures - 1)), Rest.COOLING, reason, now)
+        return False
+
+    def alive(self, *, answered: bool) -> bool:
+        """The upstream spoke; whether that closed the breaker. An answer also lifts a flag, but no cooldown:
+        one request may pass while the quota is spent."""
+        closed, self.half_open, self.failures = self.half_open, False, 0
+        if closed or (answered and self.rest is Rest.FLAGGED):
+            self.until_s = -NEVER
+        return closed

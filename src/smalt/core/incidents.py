@@ -1,0 +1,46 @@
+"""What failures and answers do to the upstreams they came from."""
+
+from collections.abc import Sequence
+
+from smalt.core.reactions import LONGEST_WAIT_S, REACTIONS, Scope, cooldown
+from smalt.core.upstream import UpstreamState
+from smalt.types import Failure, FailureKind, Notice, NoticeKind
+
+
+def failed(
+    failure: Failure, state: UpstreamState, siblings: Sequence[UpstreamState], sent_s: float, now: float
+) -> Notice | None:
+    """Put the upstream to rest, and its `siblings` of the same resource where the failure reaches that far.
+    `sent_s`: when the attempt was sent. The notice says that the breaker has opened."""
+    reaction, health = REACTIONS[failure.kind], state.health
+    rest = cooldown(failure)
+    if rest is None:
+        return _spoke(state, answered=False) if failure.status is not None else None
+    opened = False
+    if reaction.trips:
+        opened = health.failed(sent_s, failure.text, cooldown_s=reaction.cooldown_s, now=now)
+    if not reaction.trips or failure.wait_s is not None:
+        health.cool(rest.seconds, rest.rest, failure.text, now)
+    if failure.kind is FailureKind.QUOTA and failure.wait_s is not None and failure.wait_s <= LONGEST_WAIT_S:
+        state.own.refused_until(now + failure.wait_s, now)
+    if reaction.scope is Scope.RESOURCE:
+        for other in siblings:
+            if other is not state and health.until_s > now:
+                other.health.cool(health.until_s - now, health.rest, failure.text, now)
+    if not opened:
+        return None
+    text = f"{health.failures} failures in a row; rests until one call in {health.until_s - now:g} s succeeds"
+    return Notice(NoticeKind.BREAKER_OPENED, state.spec.name, f"{text}: {failure.text}")
+
+
+def answered(state: UpstreamState) -> Notice | None:
+    """The notice says that the breaker has closed."""
+    state.answered()
+    return _spoke(state, answered=True)
+
+
+def _spoke(state: UpstreamState, *, answered: bool) -> Notice | None:
+    """It refused one request, or answered it: in both cases it is there."""
+    if not state.health.alive(answered=answered):
+        return None
+    return Notice(NoticeKind.BREAKER_CLOSED, state.spec.name, "answers again")

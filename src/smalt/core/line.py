@@ -1,0 +1,91 @@
+"""The line of calls that wait for a free upstream: bounded, in order, fair to every caller.
+
+A waiting call claims every upstream it could be sent to; later calls leave those alone, also when a smaller
+request of theirs would fit. Callers take turns: the n-th waiting call of one is level with the n-th of any
+other. Nobody polls: whoever may be first for an upstream that may have become free is woken.
+"""
+
+from bisect import insort
+from collections.abc import Callable, Iterable
+
+from smalt.core.upstream import UpstreamState
+
+
+class Waiter:
+    """A place in the line.
+
+    `wants`: upstreams the call could be sent to; `not_before_s`: of those it has failed on, when it may
+    return; `wake`: asks it to try again.
+    """
+
+    __slots__ = ("caller", "not_before_s", "turn", "wake", "wants")
+
+    def __init__(
+        self,
+        wants: list[UpstreamState],
+        caller: str,
+        wake: Callable[[], None],
+        not_before_s: dict[UpstreamState, float],
+    ) -> None:
+        self.wants = wants
+        self.caller = caller
+        self.wake = wake
+        self.not_before_s = not_before_s
+        self.turn = (0, 0)
+
+    def claims(self, state: UpstreamState, now: float) -> bool:
+        return state in self.wants and self.not_before_s.get(state, now) <= now
+
+
+class Line:
+    """Of one engine, over all routes."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._waiters: list[Waiter] = []
+        self._rounds: dict[str, int] = {}  # of the last call that joined, by caller
+        self._round = 0  # of the last call that left
+        self._joined = 0
+        self.to_wake: list[Callable[[], None]] = []
+
+    def __len__(self) -> int:
+        return len(self._waiters)
+
+    @property
+    def full(self) -> bool:
+        return len(self._waiters) >= self._most
+
+    def join(self, waiter: Waiter) -> None:
+        self._joined += 1
+        turn = max(self._round, self._rounds.get(waiter.caller, -1) + 1)
+        self._rounds[waiter.caller] = turn
+        waiter.turn = (turn, self._joined)
+        insort(self._waiters, waiter, key=lambda other: other.turn)
+        for state in waiter.wants:
+            state.waiting += 1
+
+    def leave(self, waiter: Waiter, now: float, *, served: bool) -> None:
+        """The call goes on or gives up: those behind it may be first now."""
+        self._waiters.remove(waiter)
+        if served:
+            self._round = max(self._round, waiter.turn[0])
+        for state in waiter.wants:
+            state.waiting -= 1
+        if not self._waiters:
+            self._rounds.clear()
+        self.freed(waiter.wants, now)
+
+    def freed(self, states: Iterable[UpstreamState], now: float) -> None:
+        """These may take a call now."""
+        woken = {id(first): first for state in states if (first := self._first(state, now)) is not None}
+        self.to_wake.extend(waiter.wake for waiter in woken.values())
+
+    def claimed(self, state: UpstreamState, by_others_than: Waiter | None, now: float) -> bool:
+        """Whether a call ahead waits for this upstream; ahead of a call without a place are all."""
+        first = self._first(state, now)
+        return first is not None and first is not by_others_than
+
+    def _first(self, state: UpstreamState, now: float) -> Waiter | None:
+        if not state.waiting:
+            return None
+        return next((waiter for waiter in self._waiters if waiter.claims(state, now)), None)
