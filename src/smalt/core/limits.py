@@ -100,32 +100,24 @@ class Window:
 class StandardQuota:
     """The windows of a deployment that is paid by token, or of several that share a quota."""
 
-    __slots__ = ("_limit_tpm", "_told_in_s", "charged_tokens", "requests", "tokens")
+    __slots__ = ("_limit_tpm", "_requests_full_until_s", "_told_in_s", "charged_tokens", "requests", "tokens")
 
     def __init__(self, limit_tpm: int | None, limit_rpm: float | None = None) -> None:
         self._limit_tpm = NEVER if limit_tpm is None else limit_tpm
         self.tokens = Window(MINUTE_S, self._limit_tpm)
         self.requests = request_windows(limit_rpm)
+        self._requests_full_until_s = -NEVER
         self.charged_tokens = 0.0
         self._told_in_s = -NEVER  # end of the window in which `nearly_spent` was told last
 
     def fits(self, load: Load, now: float) -> bool:
-        window = self.tokens
-        if now < window.ends_s and window.spent and window.spent + load.tokens > window.limit:
-            return False
-        for window in self.requests:  # noqa: SIM110  half the time of all()
-            if now < window.ends_s and window.spent >= window.limit:
-                return False
-        return True
+        return now >= self._requests_full_until_s and self.tokens.fits(load.tokens, now)
 
     def free_at_s(self, load: Load, now: float) -> float:
         free_at_s = now
         if not self.tokens.fits(load.tokens, now):
             free_at_s = NEVER if self.exceeded_by(load) else self.tokens.ends_s
-        for window in self.requests:
-            if not window.fits(1, now):
-                free_at_s = max(free_at_s, window.ends_s)
-        return free_at_s
+        return max(free_at_s, self._requests_full_until_s)
 
     def exceeded_by(self, load: Load) -> bool:
         return load.tokens > self.tokens.limit
@@ -138,12 +130,15 @@ class StandardQuota:
         self.charged_tokens += tokens
         for window in self.requests:
             window.charge(1, now)
+            if window.spent >= window.limit and window.ends_s > self._requests_full_until_s:
+                self._requests_full_until_s = window.ends_s
 
     def give_back(self, load: Load, charged_at_s: float) -> None:
         if not self.exceeded_by(load):
             self.tokens.give_back(load.tokens, charged_at_s)
         for window in self.requests:
             window.give_back(1, charged_at_s)
+        self._see_full_requests()
 
     def settle(self, load: Load, usage: Usage, now: float) -> None:
         """Azure corrects nothing here."""
@@ -158,6 +153,7 @@ class StandardQuota:
             # Azure does not say which of its windows it tells of
             if window.limit == hints.limit_requests and hints.remaining_requests is not None:
                 window.spent = max(window.spent, window.limit - hints.remaining_requests)
+                self._see_full_requests()
 
     def refused_until(self, until_s: float, now: float) -> None:
         """Longer than the windows of requests: it is the minute of the tokens that ends then."""
@@ -170,9 +166,10 @@ class StandardQuota:
         share = 0.0
         if now < window.ends_s:
             share = window.spent / (NOMINAL_TPM if window.limit == NEVER else window.limit)
-        for window in self.requests:
-            if now < window.ends_s and window.spent > share * window.limit:
-                share = window.spent / window.limit
+        if self.requests:
+            longest = self.requests[-1]
+            if now < longest.ends_s and longest.spent > share * longest.limit:
+                return longest.spent / longest.limit
         return share
 
     def nearly_spent(self) -> bool:
@@ -182,6 +179,10 @@ class StandardQuota:
             return False
         self._told_in_s = window.ends_s
         return True
+
+    def _see_full_requests(self) -> None:
+        full = (window.ends_s for window in self.requests if window.spent >= window.limit)
+        self._requests_full_until_s = max(full, default=-NEVER)
 
 
 def request_windows(limit_rpm: float | None) -> tuple[Window, ...]:
