@@ -180,10 +180,10 @@ class Call:
             return self._last
         if self._sending is not None or self._left:
             raise RuntimeError("next() while an attempt is under way, or after the call was left")
-        chosen = self._choose(now) if len(self.attempts) < self._shared.retry.max_attempts else None
-        if chosen is not None:
-            return self._send(chosen, now)
         if len(self.attempts) < self._shared.retry.max_attempts:
+            chosen = self._choose(now)
+            if chosen is not None:
+                return self._send(chosen, now)
             step = self._wait(now) or self._last_resort(now)
             if step is not None:
                 return step
@@ -308,8 +308,7 @@ class Call:
             return None
         if self._waiter is None:
             if line.full:
-                self._last = Fail(QueueFull(f"{len(line):,} calls wait for a free upstream already"))
-                return self._last
+                return self._refuse(QueueFull(f"{len(line):,} calls wait for a free upstream already"))
             line.join(waiter)
             self._waiter = waiter
             chosen = self._choose(now)
@@ -318,6 +317,8 @@ class Call:
         until_s = min(
             (time_s for state, time_s in at_s.items() if self._is_my_turn(state, now)), default=NEVER
         )
+        if len(self._choices) > 1 and self._choices[-2].waits_until_s is not None:
+            del self._choices[-2]  # of a long wait only the last look counts
         self._choices[-1] = self._choices[-1]._replace(waits_until_s=until_s)
         return Wait(min(until_s, deadline_s))
 
@@ -448,9 +449,12 @@ class Call:
 
     def _fail(self, now: float) -> Fail:
         self._end_waiting(now, served=False)
-        self._unbook()
         states = [state for tier in self._tiers for state in tier.states]
-        self._last = Fail(final_error.exhausted(self._route.model, self._load, self.attempts, states, now))
+        return self._refuse(final_error.exhausted(self._route.model, self._load, self.attempts, states, now))
+
+    def _refuse(self, error: SmaltError) -> Fail:
+        self._unbook()
+        self._last = Fail(error)
         return self._last
 
 

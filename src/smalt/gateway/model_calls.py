@@ -49,7 +49,9 @@ class ModelCalls:
         principal = self._keys.principal(exchange.headers)
         facts = read_facts(exchange.asked, exchange.body)
         principal.require(facts.model)
-        return self._dispatcher.open(facts, request_id, total_s=self._timeouts.total_s)
+        return self._dispatcher.open(
+            facts, request_id, total_s=self._timeouts.total_s, caller=principal.alias
+        )
 
     async def _answer(self, exchange: Exchange, call: OpenCall, answer: Answer[Response]) -> None:
         headers = answer_headers(call, answer)
