@@ -4,12 +4,11 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from smalt.assemble import Assembly
+from smalt.client.hop import Outbound
 from smalt.dispatch.answer_headers import answer_headers, request_headers
 from smalt.dispatch.dispatcher import OpenCall
-from smalt.dispatch.run import Answer, SendFailed, finish_whole
-from smalt.dispatch.watched import WatchedStream
+from smalt.dispatch.run import Answer, finish_whole
 from smalt.errors import SmaltError, Unauthorized, UnsupportedOperation, UpstreamAuthFailed
-from smalt.types import FailureKind
 from smalt.wire import paths
 from smalt.wire.error_body import error_body, error_headers
 from smalt.wire.facts import read_facts
@@ -27,6 +26,10 @@ class Door:
     def __init__(self, assembly: Assembly, http: ModuleType) -> None:
         self._assembly = assembly
         self._http = http
+        self._heads = {
+            name: [(key.encode(), value.encode()) for key, value in target.headers]
+            for name, target in assembly.targets.items()
+        }
 
     def open(self, request: "httpx2.Request", body: bytes, request_id: str) -> OpenCall:
         """The call behind a request to any surface. Raises RequestError."""
@@ -38,44 +41,28 @@ class Door:
         patience_s = min(self._timeout(request)["read"] or total_s, total_s)
         return self._assembly.dispatcher.open(read_facts(asked, body), request_id, total_s=patience_s)
 
-    def outgoing(
-        self, upstream: str, call: OpenCall, request: "httpx2.Request", body: bytes
-    ) -> tuple["httpx2.Request", tuple[str, ...]]:
-        """One attempt as the HTTP library sends it, and what was rewritten."""
+    def outbound(self, upstream: str, call: OpenCall, request: "httpx2.Request", body: bytes) -> Outbound:
+        """One attempt as it leaves."""
         resource, _, deployment = upstream.partition("/")
         target = self._assembly.targets[resource]
         outgoing = target.outgoing(call.facts, deployment, body)
-        scheme = "https" if target.origin.tls else "http"
-        sent: httpx2.Request = self._http.Request(
-            "POST",
-            f"{scheme}://{target.origin.authority}{outgoing.path}",
-            headers=[*target.headers, ("x-ms-client-request-id", call.request_id)],
-            content=outgoing.body,
-            extensions={"timeout": self._timeout(request)},
-        )
-        return sent, outgoing.rewrites
+        headers = [
+            *self._heads[resource],
+            (b"x-ms-client-request-id", call.request_id.encode()),
+            (b"content-length", str(len(outgoing.body)).encode()),
+        ]
+        timeout = self._timeout(request)
+        return Outbound(target.origin, outgoing.path, headers, outgoing.body, outgoing.rewrites, timeout)
 
-    def failed(self, error: Exception) -> SendFailed:
-        """What an exception of the HTTP library means: connecting and queueing come before the request, all
-        else leaves open whether it was received."""
-        http = self._http
-        text = str(error) or type(error).__name__
-        if isinstance(error, http.ConnectError | http.ConnectTimeout | http.PoolTimeout):
-            return SendFailed(FailureKind.CONNECT, text)
-        if isinstance(error, http.TimeoutException):
-            return SendFailed(FailureKind.TIMEOUT, text)
-        return SendFailed(FailureKind.RESET, text)
-
-    def reply(
-        self, call: OpenCall, answer: "Answer[httpx2.Response]", event_body: type[Any]
-    ) -> "httpx2.Response":
-        """The answer for the SDK. A whole one ends its call here; a stream does when it is read."""
+    def whole(self, call: OpenCall, answer: Answer[Any]) -> "httpx2.Response":
+        """An answer for the SDK; its call ends here."""
         headers = answer_headers(call, answer)
-        if answer.stream is None:
-            finish_whole(call, answer)
-            return self._response(answer.status, headers, content=answer.body)
-        stream = event_body(self, WatchedStream(call), answer.stream)
-        return self._response(answer.status, headers, stream=stream)
+        finish_whole(call, answer)
+        return self._response(answer.status, headers, content=answer.body)
+
+    def stream(self, call: OpenCall, answer: Answer[Any], events: Any) -> "httpx2.Response":
+        """A streamed answer for the SDK; its call ends when the events have been read."""
+        return self._response(answer.status, answer_headers(call, answer), stream=events)
 
     def refusal(self, error: SmaltError, request_id: str) -> "httpx2.Response":
         """`error` as SDKs expect errors: an answer with a status, so that their own exceptions work."""

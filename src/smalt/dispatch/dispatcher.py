@@ -19,6 +19,11 @@ Sink = Callable[[CallRecord], None]
 NoticeSink = Callable[[Notice], None]
 
 
+def new_id() -> str:
+    """An id for a request: unique, not secret."""
+    return f"{random.getrandbits(128):032x}"
+
+
 class Dispatcher:
     """Opens calls. Safe for threads and event loops: one lock around every engine and call method, and
     under it no I/O, no log, no await. `sinks` are told each ended call, `notice_sinks` what happens to

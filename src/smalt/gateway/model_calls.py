@@ -1,10 +1,8 @@
 """The way of a model call through the gateway: key, facts, call, answer."""
 
-import uuid
-
 from smalt.dispatch.answer_headers import answer_headers, request_headers
 from smalt.dispatch.connections import Response
-from smalt.dispatch.dispatcher import Dispatcher, OpenCall
+from smalt.dispatch.dispatcher import Dispatcher, OpenCall, new_id
 from smalt.dispatch.relay import relay_bytes, relay_events
 from smalt.dispatch.run import Answer, finish_whole, run_async
 from smalt.dispatch.target import Timeouts
@@ -27,7 +25,7 @@ class ModelCalls:
         self._timeouts = timeouts
 
     async def handle(self, exchange: Exchange) -> None:
-        request_id = str(uuid.uuid4())
+        request_id = new_id()
         try:
             call = self._open(exchange, request_id)
             body = exchange.body

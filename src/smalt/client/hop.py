@@ -1,0 +1,179 @@
+"""One attempt to one upstream, over the connection pool beneath httpx or httpx2.
+
+The pool (httpcore, httpcore2) is used without the client library around it: what the SDK hands us is already
+taken apart, and building it anew for every attempt would cost more than all of smalt's decisions.
+"""
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from smalt.dispatch.run import Answer, SendFailed
+from smalt.dispatch.target import Origin
+from smalt.types import FailureKind
+
+if TYPE_CHECKING:
+    import httpcore2
+
+MOST_CONNECTIONS: Final = 1_000
+MOST_IDLE_CONNECTIONS: Final = 100
+IDLE_S: Final = 30.0
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class Libraries(NamedTuple):
+    """A client library and the connection pool beneath it: httpx and httpcore, or httpx2 and httpcore2."""
+
+    http: ModuleType
+    core: ModuleType
+
+
+@dataclass(frozen=True, slots=True)
+class Outbound:
+    """A request as it leaves. `path` with query; `timeout`: seconds by phase, as httpx names them."""
+
+    origin: Origin
+    path: str
+    headers: Headers
+    body: bytes
+    rewrites: tuple[str, ...]
+    timeout: dict[str, float | None]
+
+
+class Hop:
+    """Sends. Safe for threads."""
+
+    def __init__(self, libraries: Libraries) -> None:
+        self._libraries = libraries
+        self._pool: httpcore2.ConnectionPool = libraries.core.ConnectionPool(**_pool_options(libraries))
+
+    def send(self, outbound: Outbound) -> "Answer[httpcore2.Response]":
+        """The answer: a stream of events open, anything else whole. Raises SendFailed."""
+        core = self._libraries.core
+        try:
+            response: httpcore2.Response = self._pool.handle_request(_request(core, outbound))
+            if _is_event_stream(response):
+                return _answer(response, None, outbound)
+            try:
+                content = response.read()
+            finally:
+                response.close()
+        except _errors(core) as error:
+            raise send_failed(core, error) from None
+        return _answer(response, _plain(self._libraries, response, content), outbound)
+
+    def events(self, response: "httpcore2.Response") -> Iterator[bytes]:
+        """The pieces of a stream as they come. Raises SendFailed."""
+        core = self._libraries.core
+        try:
+            yield from response.iter_stream()
+        except _errors(core) as error:
+            raise send_failed(core, error) from None
+
+    def close(self) -> None:
+        self._pool.close()
+
+
+class AsyncHop:
+    """Sends. For one event loop."""
+
+    def __init__(self, libraries: Libraries) -> None:
+        self._libraries = libraries
+        self._pool: httpcore2.AsyncConnectionPool = libraries.core.AsyncConnectionPool(
+            **_pool_options(libraries)
+        )
+
+    async def send(self, outbound: Outbound) -> "Answer[httpcore2.Response]":
+        """The answer: a stream of events open, anything else whole. Raises SendFailed."""
+        core = self._libraries.core
+        try:
+            response: httpcore2.Response = await self._pool.handle_async_request(_request(core, outbound))
+            if _is_event_stream(response):
+                return _answer(response, None, outbound)
+            try:
+                content = await response.aread()
+            finally:
+                await response.aclose()
+        except _errors(core) as error:
+            raise send_failed(core, error) from None
+        return _answer(response, _plain(self._libraries, response, content), outbound)
+
+    async def events(self, response: "httpcore2.Response") -> AsyncIterator[bytes]:
+        """The pieces of a stream as they come. Raises SendFailed."""
+        core = self._libraries.core
+        try:
+            async for piece in response.aiter_stream():
+                yield piece
+        except _errors(core) as error:
+            raise send_failed(core, error) from None
+
+    async def aclose(self) -> None:
+        await self._pool.aclose()
+
+
+def send_failed(core: ModuleType, error: Exception) -> SendFailed:
+    """What an exception of the pool means: connecting and queueing come before the request, all else leaves
+    open whether it was received."""
+    text = str(error) or type(error).__name__
+    if isinstance(error, core.ConnectError | core.ConnectTimeout | core.PoolTimeout):
+        return SendFailed(FailureKind.CONNECT, text)
+    if isinstance(error, core.TimeoutException):
+        return SendFailed(FailureKind.TIMEOUT, text)
+    return SendFailed(FailureKind.RESET, text)
+
+
+def _pool_options(libraries: Libraries) -> dict[str, Any]:
+    return {
+        "ssl_context": libraries.http.create_ssl_context(),
+        "max_connections": MOST_CONNECTIONS,
+        "max_keepalive_connections": MOST_IDLE_CONNECTIONS,
+        "keepalive_expiry": IDLE_S,
+    }
+
+
+def _errors(core: ModuleType) -> tuple[type[Exception], ...]:
+    return core.TimeoutException, core.NetworkError, core.ProtocolError
+
+
+def _request(core: ModuleType, outbound: Outbound) -> "httpcore2.Request":
+    origin = outbound.origin
+    url = core.URL(
+        scheme=b"https" if origin.tls else b"http",
+        host=origin.host.encode(),
+        port=origin.port,
+        target=outbound.path.encode(),
+    )
+    extensions = {"timeout": outbound.timeout}
+    request: httpcore2.Request = core.Request(
+        b"POST", url, headers=outbound.headers, content=outbound.body, extensions=extensions
+    )
+    return request
+
+
+def _answer(
+    response: "httpcore2.Response", content: bytes | None, outbound: Outbound
+) -> "Answer[httpcore2.Response]":
+    headers = [(name.lower(), value) for name, value in response.headers]
+    stream = response if content is None else None
+    return Answer(response.status, headers, content or b"", stream, outbound.rewrites)
+
+
+def _plain(libraries: Libraries, response: "httpcore2.Response", content: bytes) -> bytes:
+    """Some servers compress although they were asked not to."""
+    if not _header(response, b"content-encoding"):
+        return content
+    try:
+        decoded: bytes = libraries.http.Response(200, headers=response.headers, content=content).content
+    except libraries.http.DecodingError as error:
+        raise SendFailed(FailureKind.TRUNCATED, f"the answer cannot be decompressed: {error}") from None
+    return decoded
+
+
+def _is_event_stream(response: "httpcore2.Response") -> bool:
+    return response.status < 300 and _header(response, b"content-type").startswith(b"text/event-stream")
+
+
+def _header(response: "httpcore2.Response", name: bytes) -> bytes:
+    return next((value.lower() for key, value in response.headers if key.lower() == name), b"")
