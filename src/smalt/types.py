@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from enum import StrEnum
 
 
@@ -143,17 +144,33 @@ class Notice:
 class CallRecord:
     """One caller request, told when it has ended.
 
-    `upstream`: who answered, None if nobody did. `usage`: reported or estimated tokens; `estimated` says
-    which. `cost_nusd`: nano-USD, None where the price is unknown. `error`: code of the final error.
+    `upstream`, `region`: who answered and where, None if nobody did. `usage`: reported or estimated tokens;
+    `estimated` says which. `cost_nusd`: nano-USD, None where the price is unknown; `prices_as_of` dates the
+    price list. `rewrites`: what was changed in the request. `upstream_ids`: Azure's own ids of the request, by
+    header. `first_byte_s`: until a whole answer or the first content of a stream was there. `cached`: answered
+    from memory, nothing was sent. `error`: code of the final error.
     """
 
     request_id: str
     operation: Operation
     model: str
-    upstream: str | None
+    upstream: str | None = None
+    region: str | None = None
     attempts: Sequence[AttemptRecord] = field(default=())
     usage: Usage | None = None
     estimated: bool = False
     cost_nusd: int | None = None
-    error: str | None = None
+    prices_as_of: str | None = None
+    rewrites: Sequence[str] = ()
+    upstream_ids: Mapping[str, str] = field(default_factory=dict)
+    session: str | None = None
+    tags: Sequence[str] = ()
     duration_s: float = 0.0
+    first_byte_s: float | None = None
+    cached: bool = False
+    error: str | None = None
+
+    @property
+    def cost_usd(self) -> Decimal | None:
+        """None where the price is unknown."""
+        return None if self.cost_nusd is None else Decimal(self.cost_nusd).scaleb(-9)

@@ -1,0 +1,60 @@
+"""What a program says about its calls, and who it lets listen: told by `with`, true for what runs inside.
+
+Context variables carry it, so that it follows tasks and stays out of other threads and tasks.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+
+from smalt.types import CallRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """`collectors`: lists that get the record of every call when it has ended."""
+
+    tags: tuple[str, ...] = ()
+    session: str | None = None
+    collectors: tuple[list[CallRecord], ...] = ()
+
+
+_current: ContextVar[Circumstances] = ContextVar("smalt", default=Circumstances())  # noqa: B039  it is frozen
+
+
+def current() -> Circumstances:
+    return _current.get()
+
+
+@contextmanager
+def tag(*names: str) -> Iterator[None]:
+    """Calls made inside carry these tags, besides those of the `with` around it: `fleet.usage("tag")` sums by
+    them."""
+    with _changed(tags=tuple(dict.fromkeys((*current().tags, *names)))):
+        yield
+
+
+@contextmanager
+def session(name: str) -> Iterator[None]:
+    """Calls made inside belong to this session: it stands in their receipts and in the log."""
+    with _changed(session=name):
+        yield
+
+
+@contextmanager
+def receipts() -> Iterator[list[CallRecord]]:
+    """A list that fills with the receipts of the calls made inside, each when its answer has ended: for
+    frameworks that hide the response."""
+    collected: list[CallRecord] = []
+    with _changed(collectors=(*current().collectors, collected)):
+        yield collected
+
+
+@contextmanager
+def _changed(**changes: object) -> Iterator[None]:
+    token = _current.set(replace(current(), **changes))  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        _current.reset(token)
