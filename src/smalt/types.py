@@ -146,9 +146,9 @@ class CallRecord:
 
     `upstream`, `region`: who answered and where, None if nobody did. `usage`: reported or estimated tokens;
     `estimated` says which. `cost_nusd`: nano-USD, None where the price is unknown; `prices_as_of` dates the
-    price list. `rewrites`: what was changed in the request. `upstream_ids`: Azure's own ids of the request, by
-    header. `first_byte_s`: until a whole answer or the first content of a stream was there. `cached`: answered
-    from memory, nothing was sent. `error`: code of the final error.
+    price list. `rewrites`: what was changed in the request. `upstream_ids`: Azure's own ids of the request,
+    by header. `first_byte_s`: until a whole answer or the first content of a stream was there. `cached`:
+    answered from memory, nothing was sent. `error`: code of the final error.
     """
 
     request_id: str
