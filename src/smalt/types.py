@@ -41,11 +41,19 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens as the upstream reported them. `cached_tokens` are part of `input_tokens`."""
+    """Tokens as the upstream reported them.
+
+    `cached_tokens` and `cache_write_tokens`, read from and written to the prompt cache, are part of
+    `input_tokens`; `reasoning_tokens` are part of `output_tokens`. `service_tier`: the one the answer names,
+    None for the default.
+    """
 
     input_tokens: int
     output_tokens: int = 0
     cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+    service_tier: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

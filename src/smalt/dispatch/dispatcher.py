@@ -3,7 +3,8 @@
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TypeVar
 
 from smalt.core.call import Fail, Relay, Step
@@ -12,6 +13,7 @@ from smalt.core.engine import Engine
 from smalt.core.settings import UpstreamSpec
 from smalt.core.upstream import UpstreamStatus
 from smalt.types import AttemptRecord, CallRecord, Facts, Failure, Notice, QuotaHints, Usage
+from smalt.wire.models import TokenPrice, infer_model
 from smalt.wire.prices import price_of
 
 ResultT = TypeVar("ResultT")
@@ -28,16 +30,22 @@ def new_id() -> str:
 class Dispatcher:
     """Opens calls. Safe for threads and event loops: one lock around every engine and call method, and
     under it no I/O, no log, no await. `sinks` are told each ended call, `notice_sinks` what happens to
-    upstreams, outside the lock; they must return quickly and not raise.
+    upstreams, outside the lock; they must return quickly and not raise. `own_prices`: by model, in place of
+    the list prices.
     """
 
     def __init__(
-        self, engine: Engine, sinks: Sequence[Sink] = (), notice_sinks: Sequence[NoticeSink] = ()
+        self,
+        engine: Engine,
+        sinks: Sequence[Sink] = (),
+        notice_sinks: Sequence[NoticeSink] = (),
+        own_prices: Mapping[str, TokenPrice] = MappingProxyType({}),
     ) -> None:
         self._engine = engine
         self._lock = threading.Lock()
         self._sinks = tuple(sinks)
         self._notice_sinks = tuple(notice_sinks)
+        self._own_prices = own_prices
 
     def open(self, facts: Facts, request_id: str, *, total_s: float, caller: str = "") -> "OpenCall":
         """A call that may wait up to `total_s` seconds, taking turns with those of other callers. Raises
@@ -77,6 +85,14 @@ class Dispatcher:
 
     def unavailable_models(self) -> tuple[str, ...]:
         return self.do(self._engine.unavailable_models)
+
+    def cost_nusd(self, spec: UpstreamSpec, usage: Usage) -> int | None:
+        """Nano-USD for `usage` on an upstream; None where the price is not known."""
+        # a model named like its deployment is what the caller or the environment called it
+        model = (infer_model(spec.model) if spec.model == spec.deployment else None) or spec.model
+        own = self._own_prices.get(spec.model) or self._own_prices.get(model)
+        price = price_of(model, spec.sku, spec.region, usage.service_tier, own)
+        return price.cost_nusd(usage) if price else None
 
     def tell(self, record: CallRecord) -> None:
         for sink in self._sinks:
@@ -158,8 +174,7 @@ class OpenCall:
     def cost_nusd(self, usage: Usage) -> int | None:
         """Nano-USD for `usage` on the upstream that answered; None where the price is not known."""
         spec = self.upstream
-        price = price_of(spec.model, spec.sku) if spec else None
-        return price.cost_nusd(usage) if price else None
+        return self._dispatcher.cost_nusd(spec, usage) if spec else None
 
     @property
     def _failed(self) -> Failure | None:

@@ -29,6 +29,7 @@ class _Choice(msgspec.Struct):
 class _Chunk(msgspec.Struct):
     choices: list[_Choice] | None = None
     usage: msgspec.Raw = msgspec.Raw(b"null")
+    service_tier: str | None = None
     error: Any = None
 
 
@@ -89,7 +90,7 @@ class StreamWatch:
             return False
         if usage is None:
             return False
-        self.usage = usage.as_usage()
+        self.usage = usage.as_usage(chunk.service_tier)
         return self._hide_usage and not chunk.choices and not chunk.error
 
 

@@ -7,6 +7,15 @@ from smalt.types import Usage
 
 class _PromptDetails(msgspec.Struct):
     cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+
+
+class _CompletionDetails(msgspec.Struct):
+    reasoning_tokens: int | None = None
+
+
+_NO_PROMPT_DETAILS = _PromptDetails()
+_NO_COMPLETION_DETAILS = _CompletionDetails()
 
 
 class ReportedUsage(msgspec.Struct):
@@ -15,14 +24,24 @@ class ReportedUsage(msgspec.Struct):
     prompt_tokens: int
     completion_tokens: int = 0
     prompt_tokens_details: _PromptDetails | None = None
+    completion_tokens_details: _CompletionDetails | None = None
 
-    def as_usage(self) -> Usage:
-        cached = self.prompt_tokens_details.cached_tokens if self.prompt_tokens_details else None
-        return Usage(self.prompt_tokens, self.completion_tokens, cached or 0)
+    def as_usage(self, service_tier: str | None) -> Usage:
+        prompt = self.prompt_tokens_details or _NO_PROMPT_DETAILS
+        completion = self.completion_tokens_details or _NO_COMPLETION_DETAILS
+        return Usage(
+            self.prompt_tokens,
+            self.completion_tokens,
+            cached_tokens=prompt.cached_tokens or 0,
+            cache_write_tokens=prompt.cache_write_tokens or 0,
+            reasoning_tokens=completion.reasoning_tokens or 0,
+            service_tier=None if service_tier == "default" else service_tier,
+        )
 
 
 class _Answer(msgspec.Struct):
     usage: ReportedUsage | None = None
+    service_tier: str | None = None
 
 
 _decoder = msgspec.json.Decoder(_Answer)
@@ -36,4 +55,4 @@ def read_usage(body: bytes) -> Usage | None:
     except msgspec.ValidationError:
         msgspec.json.decode(body, type=dict[str, msgspec.Raw])
         return None
-    return answer.usage.as_usage() if answer.usage else None
+    return answer.usage.as_usage(answer.service_tier) if answer.usage else None

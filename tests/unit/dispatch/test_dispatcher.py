@@ -1,12 +1,16 @@
 import threading
+from decimal import Decimal
 
 import pytest
 from tests.unit.dispatch.fakes import Office, make_engine
 
 from smalt.core.call import Fail, Relay, Send
-from smalt.core.settings import RetrySpec
+from smalt.core.engine import Engine
+from smalt.core.settings import EngineSettings, RetrySpec, UpstreamSpec
+from smalt.dispatch.dispatcher import Dispatcher
 from smalt.errors import ModelNotAvailableError
 from smalt.types import CallRecord, Facts, Failure, FailureKind, Operation, Usage
+from smalt.wire.models import TokenPrice
 
 QUOTA = Failure(FailureKind.QUOTA, "full", 429, wait_s=30)
 REFUSED = Failure(FailureKind.REQUEST, "no such parameter", 400)
@@ -94,6 +98,32 @@ def test_an_unknown_price_is_no_price() -> None:
     """Nothing is guessed before somebody answered, or for a model without a price."""
     office = Office()
     assert office.open().cost_nusd(Usage(1)) is None
+
+
+PRICED_AS = [  # deployment, its model, SKU, tier of the answer: nano-USD for one input token
+    ("east/d", "gpt-4o", None, None, 2_500),
+    ("east/d", "gpt-4o", "DataZoneStandard", None, 2_750),
+    ("east/d", "gpt-4o", "ProvisionedManaged", None, 0),
+    ("east/d", "gpt-5.5", "GlobalStandard", "priority", 12_500),
+    ("east/d", "gpt-4o", None, "priority", None),
+    ("east/gpt-4o-prod", "gpt-4o-prod", None, None, 2_500),
+    ("east/gpt-4o-audio", "gpt-4o-audio", None, None, None),
+    ("east/gpt-4o-prod", "gpt-9", None, None, None),
+    ("east/d", "our-model", None, None, 1_000),
+    ("east/gpt-4.1-dev", "gpt-4.1-dev", None, None, 3_000),
+]
+
+
+@pytest.mark.parametrize(("upstream", "model", "sku", "tier", "nusd"), PRICED_AS)
+def test_what_a_call_costs_on_an_upstream(
+    upstream: str, model: str, sku: str | None, tier: str | None, nusd: int | None
+) -> None:
+    """By model, SKU, region and tier; the name of a deployment counts only where no model is named; own
+    prices win."""
+    spec = UpstreamSpec(upstream, model, region="eastus", sku=sku)
+    own = {name: TokenPrice(Decimal(usd), Decimal(0)) for name, usd in (("our-model", 1), ("gpt-4.1", 3))}
+    dispatcher = Dispatcher(Engine(EngineSettings({upstream: spec}, {})), own_prices=own)
+    assert dispatcher.cost_nusd(upstream, Usage(1, service_tier=tier)) == nusd
 
 
 def test_every_sink_is_told_outside_the_lock() -> None:

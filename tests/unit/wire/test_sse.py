@@ -85,6 +85,13 @@ def test_a_last_event_without_its_blank_line() -> None:
     assert watch.ended
 
 
+def test_the_usage_chunk_names_its_service_tier() -> None:
+    """What the tokens are billed by."""
+    watch = StreamWatch()
+    watch.feed(USAGE.replace(b'"id":"1"', b'"id":"1","service_tier":"priority"'))
+    assert watch.usage == Usage(9, 1, service_tier="priority")
+
+
 def test_a_last_usage_chunk_without_its_blank_line() -> None:
     """The usage chunk is hidden even when the stream ends in it."""
     watch = StreamWatch(hide_usage=True)

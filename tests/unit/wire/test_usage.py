@@ -13,6 +13,17 @@ from smalt.wire.usage import read_usage
             b'{"usage":{"prompt_tokens":9,"completion_tokens":2,"prompt_tokens_details":{"cached_tokens":4}}}',
             Usage(9, 2, 4),
         ),
+        (
+            (
+                b'{"usage":{"prompt_tokens":9,"completion_tokens":2,"prompt_tokens_details":{"cached_tokens":4,'
+                b'"cache_write_tokens":5},"completion_tokens_details":{"reasoning_tokens":1}}}'
+            ),
+            Usage(9, 2, cached_tokens=4, cache_write_tokens=5, reasoning_tokens=1),
+        ),
+        (b'{"usage":{"prompt_tokens":9},"service_tier":"flex"}', Usage(9, service_tier="flex")),
+        (b'{"usage":{"prompt_tokens":9},"service_tier":"default"}', Usage(9)),
+        (b'{"usage":{"prompt_tokens":9},"service_tier":null}', Usage(9)),
+        (b'{"usage":{"prompt_tokens":9,"completion_tokens_details":{"reasoning_tokens":null}}}', Usage(9)),
         (b'{"usage":{"prompt_tokens":9,"prompt_tokens_details":null}}', Usage(9)),
         (b'{"usage":{"prompt_tokens":9,"prompt_tokens_details":{}}}', Usage(9)),
         (b'{"usage":{"prompt_tokens":9,"prompt_tokens_details":{"cached_tokens":null}}}', Usage(9)),
