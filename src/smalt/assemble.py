@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from smalt.auth.api_key import ApiKey
 from smalt.config import Settings, freeze
+from smalt.config.freeze import own_prices
 from smalt.config.schema import Resource
 from smalt.core.engine import Engine
 from smalt.dispatch.dispatcher import Dispatcher
@@ -31,7 +32,7 @@ def assemble(settings: Settings) -> Assembly:
     timeouts = settings.timeouts
     return Assembly(
         dispatcher=Dispatcher(
-            Engine(freeze(settings)), sinks=(totals, log_trouble), notice_sinks=(log_notice,)
+            Engine(freeze(settings)), (totals, log_trouble), (log_notice,), own_prices(settings)
         ),
         targets={name: _target(resource) for name, resource in settings.resources.items()},
         timeouts=Timeouts(

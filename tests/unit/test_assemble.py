@@ -85,6 +85,13 @@ def test_calls_are_counted() -> None:
     assert assembly.totals.by_upstream()["east/prod"].input_tokens == 7
 
 
+def test_own_prices_reach_the_calls() -> None:
+    """What the settings say a model costs is what its calls cost."""
+    prices = {"gpt-4o": {"input_usd": "2", "output_usd": "8"}}
+    dispatcher = assemble(Settings.model_validate(settings().model_dump() | {"prices": prices})).dispatcher
+    assert dispatcher.cost_nusd("east/prod", Usage(1_000, 100)) == 2_000_000 + 800_000
+
+
 def test_nothing_assembled_shows_a_key() -> None:
     """Neither the whole nor its parts."""
     assembly = assemble(settings())

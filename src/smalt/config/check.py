@@ -53,6 +53,7 @@ def _findings(settings: Settings) -> Iterator[Finding]:
         yield from _of_resource(name, resource)
     for model, served in settings.models.items():
         yield from _of_model(model, served, settings)
+    yield from _of_prices(settings)
     yield from _of_gateway(settings)
 
 
@@ -147,6 +148,17 @@ def _fault_of_reference(reference: str, model: str, settings: Settings) -> str |
 def _meant(name: str, names: Iterable[str]) -> str:
     close = get_close_matches(name, list(names), n=1)
     return f"; did you mean '{close[0]}'?" if close else ""
+
+
+def _of_prices(settings: Settings) -> Iterator[Finding]:
+    models = {d.model for resource in settings.resources.values() for d in resource.deployments.values()}
+    for model, price in settings.prices.items():
+        path: KeyPath = ("prices", model)
+        if model not in models and DEFAULT_RESOURCE not in settings.resources:  # which has any deployment
+            yield Finding(path, f"no deployment serves this model{_meant(model, models)}")
+        for key in ("input_usd", "output_usd"):
+            if getattr(price, key) is None:
+                yield Finding((*path, key), f"{key} is required: USD per 1M tokens")
 
 
 def _of_gateway(settings: Settings) -> Iterator[Finding]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from smalt.core.settings import EngineSettings, PoolSpec, RetrySpec, RouteSpec, UpstreamSpec
+from smalt.wire.models import TokenPrice
 
 if TYPE_CHECKING:
     from smalt.config.schema import Settings
@@ -45,6 +46,15 @@ def freeze(settings: "Settings") -> EngineSettings:
         retry=RetrySpec(retry.max_attempts, retry.base_s, retry.cap_s, retry.jitter_s, retry.after_timeout),
         default_resource=DEFAULT_RESOURCE if DEFAULT_RESOURCE in settings.resources else None,
     )
+
+
+def own_prices(settings: "Settings") -> dict[str, TokenPrice]:
+    """By model, of checked settings."""
+    return {
+        model: TokenPrice(price.input_usd, price.output_usd, price.cached_usd, price.cache_write_usd)
+        for model, price in settings.prices.items()
+        if price.input_usd is not None and price.output_usd is not None
+    }
 
 
 def _by_sku(specs: Iterable[UpstreamSpec]) -> Tiers:

@@ -70,6 +70,18 @@ Delay = Annotated[
 ]
 
 
+def _usd(value: object) -> object:
+    """A price as it is written, never by way of a float's digits."""
+    if isinstance(value, bool) or not re.fullmatch(r"[0-9]{1,6}(?:\.[0-9]{1,6})?", str(value)):
+        raise PydanticCustomError("number", "expected USD, 0 or more, with at most six decimals")
+    return Decimal(str(value))
+
+
+Usd = Annotated[
+    Decimal, BeforeValidator(_usd), _number_schema("number", r"^(\$\{.*|\d+(\.\d+)?)$", minimum=0)
+]
+
+
 def _as_pool(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
@@ -259,6 +271,21 @@ class Degraded(Section):
     message: str | None = Field(default=None, description="Text for the caller.")
 
 
+class OwnPrice(Section):
+    """What a model's tokens cost, in USD per 1M, in place of the list price."""
+
+    model_config = ConfigDict(json_schema_extra={"required": ["input_usd", "output_usd"]})
+
+    input_usd: Usd | None = Field(default=None, description="Input. Required.")
+    output_usd: Usd | None = Field(default=None, description="Output. Required; 0 for embeddings.")
+    cached_usd: Usd | None = Field(
+        default=None, description="Input read from the prompt cache. Absent: as input."
+    )
+    cache_write_usd: Usd | None = Field(
+        default=None, description="Input written to the prompt cache. Absent: as input."
+    )
+
+
 class GatewayKey(Section):
     """A fixed gateway key."""
 
@@ -318,7 +345,11 @@ class Settings(Section):
     teams: dict[str, Any] = _later("Teams by name.", {})
     budgets: list[Any] = _later("Money or tokens per period.", [])
     policies: list[Any] = _later("What callers may do.", [])
-    prices: dict[str, Any] = _later("Own prices by model.", {})
+    prices: dict[str, OwnPrice] = Field(
+        default={},
+        description="Own prices by model, for every deployment that bills tokens. Batch, service tiers and "
+        "long prompts cost their usual multiple.",
+    )
     cache: dict[str, Any] = _later("Answers kept for repeated requests.", {})
     state_dir: str = _later("Folder of everything smalt keeps.", "./.smalt")
     store: str = _later("`sqlite` or a `postgresql://` URL.", "sqlite")

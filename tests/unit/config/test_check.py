@@ -67,7 +67,7 @@ gateway:
 teams: {}
 budgets: []
 policies: []
-prices: {}
+prices: {gpt-4o: {input_usd: "2.25", output_usd: 9, cached_usd: 1.1}}
 cache: {}
 state_dir: ./.smalt
 store: sqlite
@@ -146,6 +146,18 @@ def test_the_full_file_has_only_problems_of_what_is_not_built(problems: Callable
         (
             "gateway: {admin_key: 'a b'}",
             "1:11: gateway.admin_key: a key must not hold spaces, line breaks or characters beyond ASCII",
+        ),
+        (
+            "prices: {gpt4o: {input_usd: 1, output_usd: 1}}",
+            "1:10: prices.gpt4o: no deployment serves this model; did you mean 'gpt-4o'?",
+        ),
+        (
+            "prices: {gpt-4o: {input_usd: 1}}",
+            "1:10: prices.gpt-4o.output_usd: output_usd is required: USD per 1M tokens",
+        ),
+        (
+            "prices: {gpt-4o: {input_usd: -1, output_usd: 1}}",
+            "1:19: prices.gpt-4o.input_usd: expected USD, 0 or more, with at most six decimals, got -1",
         ),
         ("store: postgresql://db/smalt", f"1:1: store: {LATER}"),
     ],

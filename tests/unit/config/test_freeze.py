@@ -1,11 +1,14 @@
 """From settings to what the engine decides by."""
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from smalt.config import Settings, freeze
+from smalt.config.freeze import own_prices
 from smalt.core.settings import RetrySpec, UpstreamSpec
+from smalt.wire.models import TokenPrice
 
 
 def resource(**deployments: dict[str, Any]) -> dict[str, Any]:
@@ -104,3 +107,15 @@ def test_retries_are_carried_over() -> None:
     assert freeze(Settings.model_validate({"retry": retry})).retry == RetrySpec(
         2, 0.5, 4, 0, after_timeout=True
     )
+
+
+def test_own_prices_by_model() -> None:
+    """As exact as they are written."""
+    prices = {
+        "m": {"input_usd": "0.1", "output_usd": 9},
+        "n": {"input_usd": 1, "output_usd": 2, "cached_usd": 0},
+    }
+    assert own_prices(Settings.model_validate({"prices": prices})) == {
+        "m": TokenPrice(Decimal("0.1"), Decimal(9)),
+        "n": TokenPrice(Decimal(1), Decimal(2), cached_usd=Decimal(0)),
+    }

@@ -1,13 +1,14 @@
 """The shape of the file as programs see it."""
 
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from smalt.config import json_schema
-from smalt.config.schema import Deployment, Gateway, GatewayKey, Resource, Retry, Section, Settings
+from smalt.config.schema import Deployment, Gateway, GatewayKey, OwnPrice, Resource, Retry, Section, Settings
 
 CONTOSO = "https://contoso.openai.azure.com"
 
@@ -43,6 +44,23 @@ def test_durations_are_finite_and_not_negative(written: object) -> None:
     assert Retry.model_validate({"base_s": "0"}).base_s == 0
     with pytest.raises(ValidationError, match="expected a number of seconds, 0 or more"):
         Retry.model_validate({"base_s": written})
+
+
+@pytest.mark.parametrize(
+    ("written", "usd"),
+    [("2.5", "2.5"), (2.5, "2.5"), (0.1, "0.1"), (3, "3"), ("0", "0"), ("0.000001", "0.000001")],
+)
+def test_prices_are_decimal(written: object, usd: str) -> None:
+    """Text or number, and no float in between."""
+    price = OwnPrice.model_validate({"input_usd": written, "output_usd": 1})
+    assert price.input_usd == Decimal(usd)
+
+
+@pytest.mark.parametrize("written", ["-1", "1e-6", "0.0000001", "nan", "2,5", "$2", True, 1e-7, "٣", [1]])
+def test_other_prices_are_refused(written: object) -> None:
+    """Nothing is rounded."""
+    with pytest.raises(ValidationError, match="expected USD, 0 or more, with at most six decimals"):
+        OwnPrice.model_validate({"input_usd": written, "output_usd": 1})
 
 
 def test_an_empty_value_is_the_default() -> None:

@@ -50,6 +50,7 @@ def test_what_is_built_is_not_marked() -> None:
     assert set(Settings.model_fields) - marked == {
         "resources",
         "models",
+        "prices",
         "retry",
         "timeouts",
         "gateway",
