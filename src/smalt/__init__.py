@@ -9,7 +9,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from smalt.client.circumstances import receipts, session, tag
     from smalt.client.fleet import Fleet
+    from smalt.client.receipts import receipt
     from smalt.client.sdk import AsyncAzureOpenAI, AsyncOpenAI, AzureOpenAI, OpenAI
     from smalt.config.schema import Settings
     from smalt.errors import (
@@ -38,9 +40,17 @@ __all__ = [
     "OpenAI",
     "Settings",
     "SmaltError",
+    "receipt",
+    "receipts",
+    "session",
+    "tag",
 ]
 
 _HOMES = {
+    "receipt": "client.receipts",
+    "receipts": "client.circumstances",
+    "session": "client.circumstances",
+    "tag": "client.circumstances",
     "AsyncAzureOpenAI": "client.sdk",
     "AsyncOpenAI": "client.sdk",
     "AzureOpenAI": "client.sdk",

@@ -1,6 +1,6 @@
 """From settings to running objects: the one place that knows every part below it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
@@ -10,7 +10,7 @@ from smalt.config import Settings, freeze
 from smalt.config.freeze import own_prices
 from smalt.config.schema import Resource
 from smalt.core.engine import Engine
-from smalt.dispatch.dispatcher import Dispatcher
+from smalt.dispatch.dispatcher import Dispatcher, Sink
 from smalt.dispatch.target import Origin, Target, Timeouts
 from smalt.observe.log import log_notice, log_trouble
 from smalt.observe.totals import Totals
@@ -26,13 +26,13 @@ class Assembly:
     totals: Totals
 
 
-def assemble(settings: Settings) -> Assembly:
-    """Build everything from checked settings. Opens no connection."""
+def assemble(settings: Settings, sinks: Sequence[Sink] = ()) -> Assembly:
+    """Build everything from checked settings. Opens no connection. `sinks`: told of every ended call, too."""
     totals = Totals()
     timeouts = settings.timeouts
     return Assembly(
         dispatcher=Dispatcher(
-            Engine(freeze(settings)), (totals, log_trouble), (log_notice,), own_prices(settings)
+            Engine(freeze(settings)), (totals, log_trouble, *sinks), (log_notice,), own_prices(settings)
         ),
         targets={name: _target(resource) for name, resource in settings.resources.items()},
         timeouts=Timeouts(

@@ -6,21 +6,12 @@ Context variables carry it, so that it follows tasks and stays out of other thre
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from smalt.dispatch.dispatcher import NO_CIRCUMSTANCES, Circumstances
 from smalt.types import CallRecord
 
-
-@dataclass(frozen=True, slots=True)
-class Circumstances:
-    """`collectors`: lists that get the record of every call when it has ended."""
-
-    tags: tuple[str, ...] = ()
-    session: str | None = None
-    collectors: tuple[list[CallRecord], ...] = ()
-
-
-_current: ContextVar[Circumstances] = ContextVar("smalt", default=Circumstances())  # noqa: B039  it is frozen
+_current: ContextVar[Circumstances] = ContextVar("smalt_circumstances", default=NO_CIRCUMSTANCES)
 
 
 def current() -> Circumstances:
@@ -47,7 +38,7 @@ def receipts() -> Iterator[list[CallRecord]]:
     """A list that fills with the receipts of the calls made inside, each when its answer has ended: for
     frameworks that hide the response."""
     collected: list[CallRecord] = []
-    with _changed(collectors=(*current().collectors, collected)):
+    with _changed(sinks=(*current().sinks, collected.append)):
         yield collected
 
 

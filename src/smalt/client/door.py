@@ -4,6 +4,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from smalt.assemble import Assembly
+from smalt.client import circumstances
 from smalt.client.hop import Outbound
 from smalt.dispatch.answer_headers import answer_headers, request_headers
 from smalt.dispatch.dispatcher import OpenCall
@@ -39,7 +40,9 @@ class Door:
             raise UnsupportedOperation(f"{request.method} {raw_path} is no operation smalt routes yet")
         total_s = self._assembly.timeouts.total_s
         patience_s = min(self._timeout(request)["read"] or total_s, total_s)
-        return self._assembly.dispatcher.open(read_facts(asked, body), request_id, total_s=patience_s)
+        return self._assembly.dispatcher.open(
+            read_facts(asked, body), request_id, total_s=patience_s, circumstances=circumstances.current()
+        )
 
     def outbound(self, upstream: str, call: OpenCall, request: "httpx2.Request", body: bytes) -> Outbound:
         """One attempt as it leaves."""

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from smalt.assemble import assemble
+from smalt.client.receipts import RECEIPTS
 from smalt.client.transports import HttpLibrary, library_of_the_sdk, transport_classes
 from smalt.config import Settings, check_settings, load
 from smalt.core.upstream import UpstreamStatus
 from smalt.errors import MissingExtra
-from smalt.observe.totals import Sums
+from smalt.observe.totals import Axis, Sums
 
 if TYPE_CHECKING:
     from smalt.client import sdk
@@ -25,7 +26,7 @@ class Fleet:
 
     def __init__(self, settings: Settings) -> None:
         check_settings(settings)
-        self._assembly = assemble(settings)
+        self._assembly = assemble(settings, sinks=(RECEIPTS,))
 
     @classmethod
     def load(
@@ -71,9 +72,9 @@ class Fleet:
         """The same for `AsyncClient`; one for each event loop."""
         return transport_classes(library or library_of_the_sdk()).asynchronous(self._assembly)
 
-    def usage(self) -> Mapping[str, Sums]:
-        """Calls, attempts, tokens and cost so far, by upstream."""
-        return self._assembly.totals.by_upstream()
+    def usage(self, by: Axis = "upstream") -> Mapping[str, Sums]:
+        """Calls, attempts, tokens and cost so far, by upstream, model or tag."""
+        return self._assembly.totals.sums(by)
 
     def status(self) -> Sequence[UpstreamStatus]:
         """Every upstream now: available or why not, load, traffic."""

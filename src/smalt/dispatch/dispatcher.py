@@ -4,6 +4,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -13,7 +14,7 @@ from smalt.core.engine import Engine
 from smalt.core.settings import UpstreamSpec
 from smalt.core.upstream import UpstreamStatus
 from smalt.types import AttemptRecord, CallRecord, Facts, Failure, Notice, QuotaHints, Usage
-from smalt.wire.models import TokenPrice, infer_model
+from smalt.wire.models import TokenPrice, infer_model, model_table
 from smalt.wire.prices import price_of
 
 ResultT = TypeVar("ResultT")
@@ -25,6 +26,19 @@ def new_id() -> str:
     """An id for a request, in the form of a UUID: unique, not secret, at a tenth of the cost of uuid4."""
     digits = f"{random.getrandbits(128):032x}"
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What a call's record says besides the call: `tags` and `session` of the caller. `sinks`: told of this
+    call alone."""
+
+    tags: tuple[str, ...] = ()
+    session: str | None = None
+    sinks: tuple[Sink, ...] = ()
+
+
+NO_CIRCUMSTANCES = Circumstances()
 
 
 class Dispatcher:
@@ -47,10 +61,18 @@ class Dispatcher:
         self._notice_sinks = tuple(notice_sinks)
         self._own_prices = own_prices
 
-    def open(self, facts: Facts, request_id: str, *, total_s: float, caller: str = "") -> "OpenCall":
+    def open(
+        self,
+        facts: Facts,
+        request_id: str,
+        *,
+        total_s: float,
+        caller: str = "",
+        circumstances: Circumstances = NO_CIRCUMSTANCES,
+    ) -> "OpenCall":
         """A call that may wait up to `total_s` seconds, taking turns with those of other callers. Raises
         ModelNotAvailableError, and InvalidRequest if no upstream can do what it needs."""
-        return OpenCall(self, facts, request_id, total_s=total_s, caller=caller)
+        return OpenCall(self, facts, request_id, circumstances, total_s=total_s, caller=caller)
 
     def do(self, action: Callable[[float], ResultT]) -> ResultT:
         """Call something of the core with the time, under the lock; then do what that left to do."""
@@ -107,9 +129,20 @@ class OpenCall:
     """
 
     def __init__(
-        self, dispatcher: Dispatcher, facts: Facts, request_id: str, *, total_s: float, caller: str
+        self,
+        dispatcher: Dispatcher,
+        facts: Facts,
+        request_id: str,
+        circumstances: Circumstances,
+        *,
+        total_s: float,
+        caller: str,
     ) -> None:
         self.request_id = request_id
+        self.rewrites: Sequence[str] = ()  # of the attempt that was answered
+        self.upstream_ids: Mapping[str, str] = {}
+        self._circumstances = circumstances
+        self._first_byte_s: float | None = None
         self.woken = False
         self.on_wake: Callable[[], None] | None = None
         self._dispatcher = dispatcher
@@ -154,6 +187,8 @@ class OpenCall:
 
     def record(self, failure: Failure | None, hints: QuotaHints | None = None) -> None:
         self._dispatcher.do(lambda now: self._call.record(failure, now, hints))
+        if failure is None:
+            self._first_byte_s = time.monotonic() - self._started_s
 
     def finish(self, usage: Usage, *, estimated: bool = False, error: str | None = None) -> None:
         """The answer has ended. `error`: code of the error if it broke off."""
@@ -185,17 +220,27 @@ class OpenCall:
             if self._ended:
                 return
             self._ended = True
-        self._dispatcher.tell(
-            CallRecord(
-                request_id=self.request_id,
-                operation=self.facts.operation,
-                model=self.facts.model,
-                upstream=self.upstream.name if self.upstream else None,
-                attempts=tuple(self.attempts),
-                usage=usage,
-                estimated=estimated,
-                cost_nusd=self.cost_nusd(usage) if usage else None,
-                error=error,
-                duration_s=time.monotonic() - self._started_s,
-            )
+        upstream, circumstances = self.upstream, self._circumstances
+        cost_nusd = self.cost_nusd(usage) if usage else None
+        record = CallRecord(
+            request_id=self.request_id,
+            operation=self.facts.operation,
+            model=self.facts.model,
+            upstream=upstream.name if upstream else None,
+            region=upstream.region if upstream else None,
+            attempts=tuple(self.attempts),
+            usage=usage,
+            estimated=estimated,
+            cost_nusd=cost_nusd,
+            prices_as_of=None if cost_nusd is None else model_table().as_of,
+            rewrites=self.rewrites,
+            upstream_ids=self.upstream_ids,
+            session=circumstances.session,
+            tags=circumstances.tags,
+            duration_s=time.monotonic() - self._started_s,
+            first_byte_s=self._first_byte_s,
+            error=error,
         )
+        self._dispatcher.tell(record)
+        for tell in circumstances.sinks:
+            tell(record)

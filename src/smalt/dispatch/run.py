@@ -17,6 +17,7 @@ from smalt.wire.classify import classify
 from smalt.wire.hints import read_hints
 from smalt.wire.usage import read_usage
 
+UPSTREAM_IDS = frozenset({b"apim-request-id", b"x-request-id"})  # support asks for the first
 Headers = Sequence[tuple[bytes, bytes]]
 StreamT = TypeVar("StreamT")
 
@@ -65,7 +66,7 @@ def run(call: OpenCall, send: Sender[StreamT]) -> Answer[StreamT]:
                 case Send(upstream=upstream):
                     try:
                         answer = send(upstream, call)
-                        call.record(judge(answer), read_hints(answer.headers))
+                        _record(call, answer)
                     except SendFailed as failed:
                         call.record(failed.failure)
                 case Wait(until_s=until_s):
@@ -90,7 +91,7 @@ async def run_async(call: OpenCall, send: AsyncSender[StreamT]) -> Answer[Stream
                 case Send(upstream=upstream):
                     try:
                         answer = await send(upstream, call)
-                        call.record(judge(answer), read_hints(answer.headers))
+                        _record(call, answer)
                     except SendFailed as failed:
                         call.record(failed.failure)
                 case Wait(until_s=until_s):
@@ -147,6 +148,14 @@ def finish_whole(call: OpenCall, answer: Answer[StreamT]) -> None:
     if answer.status < 400:
         usage = answer.usage or Usage(call.prompt_tokens)
         call.finish(usage, estimated=answer.usage is None)
+
+
+def _record(call: OpenCall, answer: Answer[StreamT]) -> None:
+    call.rewrites = answer.rewrites
+    call.upstream_ids = {
+        name.decode(): value.decode("latin-1") for name, value in answer.headers if name in UPSTREAM_IDS
+    }
+    call.record(judge(answer), read_hints(answer.headers))
 
 
 def _given(answer: Answer[StreamT] | None) -> Answer[StreamT]:

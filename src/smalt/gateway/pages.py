@@ -66,8 +66,8 @@ class _Pages:
         return JSONResponse(
             {
                 "errors": self._totals.errors,
-                "upstreams": _table(self._totals.by_upstream()),
-                "models": _table(self._totals.by_model()),
+                "upstreams": _table(self._totals.sums("upstream")),
+                "models": _table(self._totals.sums("model")),
             }
         )
 

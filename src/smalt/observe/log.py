@@ -25,7 +25,8 @@ def log_trouble(record: CallRecord) -> None:
         causes.append(f"answered by {record.upstream}")
     if record.error is not None:
         causes.append(record.error)
-    text = f"{record.request_id} {record.model}: {'; '.join(causes)}"
+    session = "" if record.session is None else f" session={record.session}"
+    text = f"{record.request_id} {record.model}{session}: {'; '.join(causes)}"
     # names come from callers: they must not begin lines of their own
     logger.warning("%s", text if text.isprintable() else ascii(text))
 

@@ -1,11 +1,14 @@
-"""Sums over all calls of a process, by upstream and by model."""
+"""Sums over all calls of a process, by upstream, by model and by tag."""
 
 import threading
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from smalt.types import CallRecord, Fate, Usage
+
+Axis = Literal["upstream", "model", "tag"]
 
 
 @dataclass(slots=True)
@@ -28,28 +31,29 @@ class Totals:
     """A sink that adds up. Safe for threads."""
 
     errors: int = 0
-    _upstreams: dict[str, Sums] = field(default_factory=lambda: defaultdict(Sums))
-    _models: dict[str, Sums] = field(default_factory=lambda: defaultdict(Sums))
+    _sums: dict[Axis, dict[str, Sums]] = field(
+        default_factory=lambda: {axis: defaultdict(Sums) for axis in ("upstream", "model", "tag")}
+    )
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __call__(self, record: CallRecord) -> None:
         with self._lock:
+            self.errors += record.error is not None
             for attempt in record.attempts:
-                for sums in (self._upstreams[attempt.upstream], self._models[record.model]):
+                for sums in self._of(record, attempt.upstream):
                     sums.attempts += 1
                     sums.failed_attempts += attempt.failure is not None or attempt.fate is not Fate.BILLED
-            self.errors += record.error is not None
             if record.upstream is not None and record.usage is not None:
-                for sums in (self._upstreams[record.upstream], self._models[record.model]):
+                for sums in self._of(record, record.upstream):
                     _add(sums, record, record.usage)
 
-    def by_upstream(self) -> Mapping[str, Sums]:
+    def sums(self, by: Axis) -> Mapping[str, Sums]:
         with self._lock:
-            return {name: replace(sums) for name, sums in self._upstreams.items()}
+            return {name: replace(sums) for name, sums in self._sums[by].items()}
 
-    def by_model(self) -> Mapping[str, Sums]:
-        with self._lock:
-            return {name: replace(sums) for name, sums in self._models.items()}
+    def _of(self, record: CallRecord, upstream: str) -> Sequence[Sums]:
+        tags = [self._sums["tag"][tag] for tag in record.tags]
+        return self._sums["upstream"][upstream], self._sums["model"][record.model], *tags
 
 
 def _add(sums: Sums, record: CallRecord, usage: Usage) -> None:

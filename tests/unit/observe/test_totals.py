@@ -17,8 +17,8 @@ def test_calls_add_up_by_upstream_and_by_model() -> None:
     for _ in range(3):
         totals(CALL)
     expected = Sums(calls=3, attempts=3, input_tokens=300, output_tokens=60, cost_nusd=1_350)
-    assert totals.by_upstream() == {"east/a": expected}
-    assert totals.by_model() == {"gpt-4o": expected}
+    assert totals.sums("upstream") == {"east/a": expected}
+    assert totals.sums("model") == {"gpt-4o": expected}
     assert totals.errors == 0
 
 
@@ -26,9 +26,9 @@ def test_a_failover_counts_where_each_attempt_went() -> None:
     """The upstream that refused has the failed attempt, the other one the call."""
     totals = Totals()
     totals(replace(CALL, attempts=(REFUSED, replace(ANSWERED, number=2))))
-    assert totals.by_upstream()["west/a"] == Sums(attempts=1, failed_attempts=1)
-    assert totals.by_upstream()["east/a"].calls == 1
-    assert (totals.by_model()["gpt-4o"].attempts, totals.by_model()["gpt-4o"].failed_attempts) == (2, 1)
+    assert totals.sums("upstream")["west/a"] == Sums(attempts=1, failed_attempts=1)
+    assert totals.sums("upstream")["east/a"].calls == 1
+    assert (totals.sums("model")["gpt-4o"].attempts, totals.sums("model")["gpt-4o"].failed_attempts) == (2, 1)
 
 
 def test_a_call_that_failed_is_an_error_and_no_call() -> None:
@@ -36,14 +36,14 @@ def test_a_call_that_failed_is_an_error_and_no_call() -> None:
     totals = Totals()
     totals(replace(CALL, upstream=None, attempts=(REFUSED,), usage=None, cost_nusd=None, error="x"))
     assert totals.errors == 1
-    assert totals.by_model() == {"gpt-4o": Sums(attempts=1, failed_attempts=1)}
+    assert totals.sums("model") == {"gpt-4o": Sums(attempts=1, failed_attempts=1)}
 
 
 def test_a_call_that_was_never_sent_is_only_an_error() -> None:
     """No upstream is touched by it."""
     totals = Totals()
     totals(replace(CALL, upstream=None, attempts=(), usage=None, cost_nusd=None, error="x"))
-    assert (totals.errors, totals.by_upstream(), totals.by_model()) == (1, {}, {})
+    assert (totals.errors, totals.sums("upstream"), totals.sums("model")) == (1, {}, {})
 
 
 def test_unknown_prices_and_estimates_are_counted_apart() -> None:
@@ -51,7 +51,7 @@ def test_unknown_prices_and_estimates_are_counted_apart() -> None:
     totals = Totals()
     totals(CALL)
     totals(replace(CALL, cost_nusd=None, estimated=True))
-    sums = totals.by_upstream()["east/a"]
+    sums = totals.sums("upstream")["east/a"]
     assert (sums.cost_nusd, sums.unpriced_calls, sums.estimated_calls) == (450, 1, 1)
 
 
@@ -59,7 +59,7 @@ def test_what_is_given_out_no_longer_changes() -> None:
     """A reader sees one moment."""
     totals = Totals()
     totals(CALL)
-    before = totals.by_upstream(), totals.by_model()
+    before = totals.sums("upstream"), totals.sums("model")
     totals(CALL)
     assert (before[0]["east/a"].calls, before[1]["gpt-4o"].calls) == (1, 1)
 
@@ -77,4 +77,4 @@ def test_threads_lose_nothing() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert totals.by_upstream()["east/a"].input_tokens == 8 * 500 * 100
+    assert totals.sums("upstream")["east/a"].input_tokens == 8 * 500 * 100
