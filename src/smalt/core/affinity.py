@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from typing import Final
-from zlib import crc32
 
 from smalt.core.upstream import UpstreamState
 
@@ -13,9 +12,9 @@ SLACK: Final = 0.05  # of its quota, so that small numbers do not count
 def home(free: Sequence[UpstreamState], affinity: int, now: float) -> UpstreamState | None:
     """Where such prompts live among the upstreams that are free; None if that one is too busy.
 
-    Rendezvous hashing: an upstream that comes or goes moves no prompts but its own.
+    Rendezvous hashing: an upstream that comes or goes moves no prompts but its own. Products spread them
+    evenly; checksums that differ in their beginning only do not.
     """
-    key = affinity.to_bytes(4)
-    best = max(free, key=lambda state: crc32(key, state.mark))
+    best = max(free, key=lambda state: affinity * state.mark & 0xFFFF_FFFF)
     mean = sum(state.share(now) for state in free) / len(free)
     return best if best.share(now) <= MOST_OF_MEAN * mean + SLACK else None
