@@ -65,12 +65,13 @@ class Quota(Protocol):
 class Window:
     """What was spent in a span of fixed length. `limit`: the most, infinite if there is none."""
 
-    __slots__ = ("ends_s", "limit", "span_s", "spent")
+    __slots__ = ("begins_s", "ends_s", "limit", "span_s", "spent")
 
     def __init__(self, span_s: float, limit: float) -> None:
         self.span_s = span_s
         self.limit = limit
         self.spent = 0.0
+        self.begins_s = -NEVER
         self.ends_s = -NEVER
 
     def fits(self, amount: float, now: float) -> bool:
@@ -80,7 +81,7 @@ class Window:
 
     def charge(self, amount: float, now: float) -> None:
         if now >= self.ends_s:
-            self.ends_s = now + self.span_s + TRAVEL_S
+            self.begins_s, self.ends_s = now, now + self.span_s + TRAVEL_S
             self.spent = 0.0
         self.spent += amount
 
@@ -91,7 +92,7 @@ class Window:
 
     def holds(self, charged_at_s: float) -> bool:
         """Whether a charge of that time is in this window."""
-        return charged_at_s >= self.ends_s - self.span_s - TRAVEL_S
+        return charged_at_s >= self.begins_s
 
     def spent_now(self, now: float) -> float:
         return self.spent if now < self.ends_s else 0.0
