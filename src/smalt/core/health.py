@@ -101,7 +101,8 @@ class Health:
     def alive(self, *, answered: bool) -> bool:
         """The upstream spoke; whether that closed the breaker. An answer also lifts a flag, but no cooldown:
         one request may pass while the quota is spent."""
-        closed, self.half_open, self.failures = self.half_open, False, 0
+        closed = self.half_open
+        self.half_open, self.probing, self.failures = False, False, 0
         if closed or (answered and self.rest is Rest.FLAGGED):
             self.until_s = -NEVER
         return closed
