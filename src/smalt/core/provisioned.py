@@ -8,7 +8,7 @@ performance works".
 
 from typing import Final
 
-from smalt.core.limits import MINUTE_S, Load
+from smalt.core.limits import MINUTE_S, NEVER, Load
 from smalt.core.settings import Throughput
 from smalt.types import QuotaHints, Usage
 
@@ -25,7 +25,7 @@ class ProvisionedQuota:
         self._brim = float(throughput.input_tpm)
         self._drain_per_s = self._brim / MINUTE_S
         self._content = 0.0
-        self._seen_s = 0.0
+        self._seen_s = -NEVER
         self.charged_tokens = 0.0
 
     def fits(self, load: Load, now: float) -> bool:
