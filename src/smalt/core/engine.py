@@ -52,7 +52,7 @@ class Engine:
         self._states: dict[str, UpstreamState] = {}
         self._siblings: dict[str, list[UpstreamState]] = defaultdict(list)
         self._estimates: dict[str, TokenEstimate] = defaultdict(TokenEstimate)
-        self._unlisted: dict[str, Route] = {}
+        self._unlisted: dict[tuple[str, bool], Route] = {}  # by model, and whether that names a deployment
         self._line = Line(settings.max_waiting)
         self._notices: list[Notice] = []
         self._shared = Shared(settings.retry, self._line, self._siblings, self._notices)
@@ -124,15 +124,20 @@ class Engine:
     def route(self, facts: Facts) -> Route:
         """By exact name, as a deployment's name, by pattern, or on the default resource, in this order."""
         model = facts.model
-        known = self._routes.get(model) or self._routes.get(AZURE_PREFIX + model) or self._unlisted.get(model)
-        if known is not None:
-            return known
-        made = self._by_pattern(model) or self._on_default_resource(facts)
-        if made is None:
+        known = (
+            self._routes.get(model) or self._routes.get(AZURE_PREFIX + model) or self._unlisted_route(facts)
+        )
+        if known is None or not known.tiers:
             raise ModelNotAvailableError(f"no upstream is configured for the model {model!r}")
-        if len(self._unlisted) >= MAX_UNLISTED:
+        return known
+
+    def _unlisted_route(self, facts: Facts) -> Route | None:
+        asked = facts.model, facts.names_deployment
+        if asked not in self._unlisted and len(self._unlisted) >= MAX_UNLISTED:
             self._forget_unlisted()
-        self._unlisted[model] = made
+        made = self._unlisted.get(asked) or self._by_pattern(facts.model) or self._on_default_resource(facts)
+        if made is not None:
+            self._unlisted[asked] = made
         return made
 
     def _by_pattern(self, model: str) -> Route | None:
@@ -154,7 +159,7 @@ class Engine:
 
     def _forget_unlisted(self) -> None:
         """Names come from callers, so there is no end to them: all that serve nobody now are forgotten."""
-        self._unlisted = {name: made for name, made in self._unlisted.items() if made.busy}
+        self._unlisted = {asked: made for asked, made in self._unlisted.items() if made.busy}
         used = {state for made in self._unlisted.values() for tier in made.tiers for state in tier.states}
         for name, state in list(self._states.items()):
             if name not in self._settings.upstreams and state not in used:
