@@ -28,8 +28,10 @@ class Registry:
         """The state of that deployment. One whose settings have changed starts with the old one's health."""
         address = spec.address or spec.name
         known = self._states.get(address)
-        if known is not None and known.spec == spec:
-            return known
+        if known is not None:
+            known.health.breaker = breaker
+            if known.spec == spec:
+                return known
         group = spec.group and self._groups.setdefault(spec.group, StandardQuota(spec.group.limit_tpm))
         state = self._states[address] = UpstreamState(spec, breaker, group)
         if known is not None:

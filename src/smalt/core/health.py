@@ -33,8 +33,8 @@ class Health:
     """Of one upstream. All times: seconds on the engine's clock. `reason`: the failure behind a rest."""
 
     __slots__ = (
-        "_breaker",
         "_last_failure_s",
+        "breaker",
         "failures",
         "half_open",
         "probing",
@@ -44,7 +44,7 @@ class Health:
     )
 
     def __init__(self, breaker: BreakerSpec) -> None:
-        self._breaker = breaker
+        self.breaker = breaker
         self.until_s = -NEVER
         self.rest = Rest.COOLING
         self.reason: str | None = None
@@ -86,14 +86,12 @@ class Health:
         """
         if sent_s < self._last_failure_s:
             return False
-        forgotten = (
-            0 if self.half_open else int(min(1e6, (now - self._last_failure_s) / self._breaker.open_s))
-        )
+        forgotten = 0 if self.half_open else int(min(1e6, (now - self._last_failure_s) / self.breaker.open_s))
         self.failures = max(0, self.failures - forgotten) + 1
         self._last_failure_s = now
-        if self.half_open or self.failures >= self._breaker.failures:
+        if self.half_open or self.failures >= self.breaker.failures:
             opened, self.half_open = not self.half_open, True
-            self.cool(self._breaker.open_s, Rest.OPEN, reason, now)
+            self.cool(self.breaker.open_s, Rest.OPEN, reason, now)
             return opened
         self.cool(min(COOLDOWN_CAP_S, cooldown_s * 2.0 ** (self.failures - 1)), Rest.COOLING, reason, now)
         return False
