@@ -1,10 +1,10 @@
 """The one error a caller gets when every attempt has failed: what happened, where, and what to do."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from smalt.core.health import Rest
-from smalt.core.limits import Load
+from smalt.core.limits import Load, StandardQuota
 from smalt.core.upstream import FULL, UpstreamState
 from smalt.errors import (
     DeploymentNotFound,
@@ -26,21 +26,26 @@ ALIKE: Final[dict[FailureKind, type[UpstreamError]]] = {
     FailureKind.DEPLOYMENT_NOT_FOUND: DeploymentNotFound,
     FailureKind.TIMEOUT: UpstreamTimeout,
 }
+OUT_OF_QUOTA: Final = frozenset({FULL, Rest.COOLING, Rest.PARKED, None})  # what a call without attempts met
 
 
 def exhausted(
     model: str, load: Load, attempts: Sequence[AttemptRecord], states: Sequence[UpstreamState], now: float
 ) -> SmaltError:
     """`attempts` is empty when no upstream became available in time. `states`: every upstream of the call."""
-    kinds = {attempt.failure.kind for attempt in attempts if attempt.failure is not None}
-    if kinds <= {FailureKind.OVERSIZED} and all(state.exceeded_by(load) for state in states):
+    kinds = [attempt.failure.kind for attempt in attempts if attempt.failure is not None]
+    if set(kinds) <= {FailureKind.OVERSIZED} and all(state.exceeded_by(load) for state in states):
         return _too_large(model, load, states)
-    causes = [cause(attempt) for attempt in attempts] + _rests(attempts, states, now)
-    error_class = _class(attempts, states, load, now)
+    asked = {attempt.upstream for attempt in attempts}
+    obstacles = {state: state.obstacle(load, now) for state in states if state.spec.name not in asked}
+    causes = [cause(attempt) for attempt in attempts]
+    causes += [_why_not_asked(state, obstacle) for state, obstacle in obstacles.items()]
+    error_class = _class(kinds, obstacles.values())
     regions = sorted({state.spec.region for state in states if state.spec.region})
-    where = f" (all regions failed: {', '.join(regions)})" if len(regions) > 1 else ""
+    all_failed = len(regions) > 1 and None not in obstacles.values()
+    where = f" (all regions failed: {', '.join(regions)})" if all_failed else ""
     message = f"no upstream of {model!r} answered{where}: " + "; ".join(causes)
-    free_in_s = min((_free_at_s(state, load, now) for state in states), default=now) - now
+    free_in_s = min(_free_at_s(state, load, now) for state in states) - now
     retry_after_s = free_in_s if error_class.retryable and free_in_s < float("inf") else None
     return error_class(message, causes=causes, retry_after_s=retry_after_s)
 
@@ -55,32 +60,22 @@ def cause(attempt: AttemptRecord) -> str:
     return start + status + attempt.failure.text
 
 
-def _class(
-    attempts: Sequence[AttemptRecord], states: Sequence[UpstreamState], load: Load, now: float
-) -> type[UpstreamError]:
-    failures = [attempt.failure for attempt in attempts if attempt.failure is not None]
-    if not failures:
-        spent = any(state.obstacle(load, now) in {FULL, Rest.COOLING, None} for state in states)
-        return RateLimited if spent else NoUpstreamAvailable
-    if failures[-1].kind is FailureKind.TIMEOUT:
+def _class(kinds: Sequence[FailureKind], obstacles: Collection[str | None]) -> type[UpstreamError]:
+    if not kinds:
+        return NoUpstreamAvailable if OUT_OF_QUOTA.isdisjoint(obstacles) else RateLimited
+    if kinds[-1] is FailureKind.TIMEOUT:
         return UpstreamTimeout
-    classes = {ALIKE.get(failure.kind, NoUpstreamAvailable) for failure in failures}
+    classes = {ALIKE.get(kind, NoUpstreamAvailable) for kind in kinds}
     return classes.pop() if len(classes) == 1 else NoUpstreamAvailable
 
 
-def _rests(attempts: Sequence[AttemptRecord], states: Sequence[UpstreamState], now: float) -> list[str]:
-    """Why the others were not asked: the failure that sent them to rest, or that they are full."""
-    asked = {attempt.upstream for attempt in attempts}
-    texts = []
-    for state in states:
-        if state.spec.name in asked:
-            continue
-        rest = state.health.resting(now)
-        if rest is None:
-            texts.append(f"{state.spec.name} is full")
-        else:
-            texts.append(f"{state.spec.name} rests ({rest}): {state.health.reason}")
-    return texts
+def _why_not_asked(state: UpstreamState, obstacle: str | None) -> str:
+    """The failure that sent it to rest, or that it is full, or that nothing was wrong with it."""
+    if obstacle is None:
+        return f"{state.spec.name} was not asked"
+    if obstacle == FULL:
+        return f"{state.spec.name} is full"
+    return f"{state.spec.name} rests ({obstacle}): {state.health.reason}"
 
 
 def _free_at_s(state: UpstreamState, load: Load, now: float) -> float:
@@ -91,10 +86,10 @@ def _free_at_s(state: UpstreamState, load: Load, now: float) -> float:
 
 
 def _too_large(model: str, load: Load, states: Sequence[UpstreamState]) -> InvalidRequest:
-    limits = [state.spec.limit_tpm for state in states if state.spec.limit_tpm is not None]
-    most = f" ({max(limits):,})" if limits else ""
+    quotas = ([quota for quota in state.quotas if isinstance(quota, StandardQuota)] for state in states)
+    most = max(min(quota.tokens.limit for quota in of_one) for of_one in quotas)
     return InvalidRequest(
         f"the request needs about {load.tokens:,} tokens of quota at once (prompt estimate + max_tokens), "
-        f"more than any deployment of {model!r} may take per minute{most}",
+        f"more than any deployment of {model!r} may take per minute ({most:,.0f})",
         resolution=("Lower max_tokens, shorten the prompt, or raise the deployment's quota.",),
     )
