@@ -6,13 +6,14 @@ that its own error reaches the caller; *parked* (a quota that is gone for hours)
 *open* after several failures in a row; then one call at a time probes whether the upstream is back.
 """
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 from smalt.core.settings import BreakerSpec
 
 NEVER: Final = float("inf")
-COOLDOWN_CAP_S: Final = 32.0
+MOST_DOUBLINGS: Final = 5  # of a rest that grows: from 1 to 32 seconds
 
 
 class Rest(StrEnum):
@@ -23,6 +24,14 @@ class Rest(StrEnum):
     PARKED = "parked"
     OPEN = "open"
     PROBING = "probing"  # half open, and the one probe is under way
+
+
+@dataclass(frozen=True, slots=True)
+class Cooldown:
+    """Leave an upstream alone for `seconds`, in the way `rest` says."""
+
+    seconds: float
+    rest: Rest
 
 
 # Of two rests at the same time the graver counts.
@@ -72,29 +81,30 @@ class Health:
             self.probing = True
         return self.half_open
 
-    def cool(self, seconds: float, rest: Rest, reason: str, now: float) -> None:
+    def cool(self, cooldown: Cooldown, reason: str, now: float) -> None:
         """The graver rest and the later end of two count."""
-        if now >= self.until_s or _GRAVITY[rest] >= _GRAVITY[self.rest]:
-            self.rest, self.reason = rest, reason
-        self.until_s = max(self.until_s, now + seconds)
+        if now >= self.until_s or _GRAVITY[cooldown.rest] >= _GRAVITY[self.rest]:
+            self.rest, self.reason = cooldown.rest, reason
+        self.until_s = max(self.until_s, now + cooldown.seconds)
 
-    def failed(self, sent_s: float, reason: str, *, cooldown_s: float, now: float) -> bool:
-        """Count a failure of an attempt that was sent at `sent_s`; whether it opened the breaker.
+    def failed(self, sent_s: float, cooldown: Cooldown, *, grows: bool, now: float) -> Cooldown | None:
+        """Count a failure of an attempt that was sent at `sent_s`; the rest that follows from it: `cooldown`,
+        which doubles with every further failure if it `grows`, or that of the breaker.
 
-        Attempts that were under way when another failed belong to the same incident and count once. The rest
-        after each doubles from `cooldown_s`. A failure is forgotten with every `open_s` that passes.
+        Attempts that were under way when another failed belong to the same incident: they count once, and a
+        rest that grows follows from the first alone. A failure is forgotten with every `open_s` that passes.
         """
         if sent_s < self._last_failure_s:
-            return False
+            return None if grows else cooldown
         forgotten = 0 if self.half_open else int(min(1e6, (now - self._last_failure_s) / self.breaker.open_s))
         self.failures = max(0, self.failures - forgotten) + 1
         self._last_failure_s = now
         if self.half_open or self.failures >= self.breaker.failures:
-            opened, self.half_open = not self.half_open, True
-            self.cool(self.breaker.open_s, Rest.OPEN, reason, now)
-            return opened
-        self.cool(min(COOLDOWN_CAP_S, cooldown_s * 2.0 ** (self.failures - 1)), Rest.COOLING, reason, now)
-        return False
+            self.half_open = True
+            return Cooldown(max(cooldown.seconds, self.breaker.open_s), Rest.OPEN)
+        if not grows:
+            return cooldown
+        return Cooldown(cooldown.seconds * 2.0 ** min(self.failures - 1, MOST_DOUBLINGS), cooldown.rest)
 
     def alive(self, *, answered: bool) -> bool:
         """The upstream spoke; whether that closed the breaker. An answer also lifts a flag, but no cooldown:

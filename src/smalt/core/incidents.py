@@ -10,24 +10,21 @@ from smalt.types import Failure, FailureKind, Notice, NoticeKind
 def failed(
     failure: Failure, state: UpstreamState, siblings: Sequence[UpstreamState], sent_s: float, now: float
 ) -> Notice | None:
-    """Put the upstream to rest, and its `siblings` of the same resource where the failure reaches that far.
-    `sent_s`: when the attempt was sent. The notice says that the breaker has opened."""
+    """Put the upstream to rest, or all of its resource (`siblings`, itself among them) where the failure
+    reaches that far. `sent_s`: when the attempt was sent. The notice says that the breaker has opened."""
     reaction, health = REACTIONS[failure.kind], state.health
     rest = cooldown(failure)
     if rest is None:
         return _spoke(state, answered=False) if failure.status is not None else None
-    opened = False
+    was_open = health.half_open
     if reaction.trips:
-        opened = health.failed(sent_s, failure.text, cooldown_s=reaction.cooldown_s, now=now)
-    if not reaction.trips or failure.wait_s is not None:
-        health.cool(rest.seconds, rest.rest, failure.text, now)
+        rest = health.failed(sent_s, rest, grows=failure.wait_s is None, now=now)
+    if rest is not None:
+        for reached in siblings if reaction.scope is Scope.RESOURCE else (state,):
+            reached.health.cool(rest, failure.text, now)
     if failure.kind is FailureKind.QUOTA and failure.wait_s is not None and failure.wait_s <= LONGEST_WAIT_S:
         state.own.refused_until(now + failure.wait_s, now)
-    if reaction.scope is Scope.RESOURCE:
-        for other in siblings:
-            if other is not state and health.until_s > now:
-                other.health.cool(health.until_s - now, health.rest, failure.text, now)
-    if not opened:
+    if was_open or not health.half_open:
         return None
     text = f"{health.failures} failures in a row; rests until one call in {health.until_s - now:g} s succeeds"
     return Notice(NoticeKind.BREAKER_OPENED, state.spec.name, f"{text}: {failure.text}")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from smalt.core.health import Rest
+from smalt.core.health import Cooldown, Rest
 from smalt.types import Failure, FailureKind, Fate
 
 LONGEST_WAIT_S: Final = 60.0  # an upstream that asks for more (hours, a day) is parked and asked again then
@@ -53,14 +53,6 @@ REACTIONS: Final[dict[FailureKind, Reaction]] = {
     FailureKind.TIMEOUT: Reaction(Fate.UNKNOWN, Scope.REQUEST),
     FailureKind.SERVER: Reaction(Fate.FREE, Scope.DEPLOYMENT, 1, trips=True, repeats=2),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Cooldown:
-    """Leave an upstream alone for `seconds`, in the way `rest` says."""
-
-    seconds: float
-    rest: Rest
 
 
 def cooldown(failure: Failure) -> Cooldown | None:
