@@ -107,10 +107,10 @@ class Health:
         return Cooldown(cooldown.seconds * 2.0 ** min(self.failures - 1, MOST_DOUBLINGS), cooldown.rest)
 
     def alive(self, *, answered: bool) -> bool:
-        """The upstream spoke; whether that closed the breaker. An answer also lifts a flag, but no cooldown:
-        one request may pass while the quota is spent."""
+        """The upstream spoke; whether that closed the breaker. It is not open then, an answer also lifts a
+        flag, but nothing a cooldown: one request may pass while the quota is spent."""
         closed = self.half_open
         self.half_open, self.probing, self.failures = False, False, 0
-        if closed or (answered and self.rest is Rest.FLAGGED):
+        if self.rest is Rest.OPEN or (answered and self.rest is Rest.FLAGGED):
             self.until_s = -NEVER
         return closed
