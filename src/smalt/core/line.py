@@ -43,8 +43,8 @@ class Line:
     def __init__(self, most: int) -> None:
         self._most = most
         self._waiters: list[Waiter] = []
-        self._rounds: dict[str, int] = {}  # of the last call that joined, by caller
-        self._round = 0  # of the last call that left
+        self._served: dict[str, int] = {}  # round of the last call that went on, by caller
+        self._round = 0  # the latest of them
         self._joined = 0
         self.to_wake: list[Callable[[], None]] = []
 
@@ -57,9 +57,9 @@ class Line:
 
     def join(self, waiter: Waiter) -> None:
         self._joined += 1
-        turn = max(self._round, self._rounds.get(waiter.caller, -1) + 1)
-        self._rounds[waiter.caller] = turn
-        waiter.turn = (turn, self._joined)
+        waiting = (other.turn[0] for other in reversed(self._waiters) if other.caller == waiter.caller)
+        last = max(next(waiting, -1), self._served.get(waiter.caller, -1))
+        waiter.turn = (max(self._round, last + 1), self._joined)
         insort(self._waiters, waiter, key=lambda other: other.turn)
         for state in waiter.wants:
             state.waiting += 1
@@ -68,11 +68,12 @@ class Line:
         """The call goes on or gives up: those behind it may be first now."""
         self._waiters.remove(waiter)
         if served:
+            self._served[waiter.caller] = waiter.turn[0]
             self._round = max(self._round, waiter.turn[0])
         for state in waiter.wants:
             state.waiting -= 1
         if not self._waiters:
-            self._rounds.clear()
+            self._served.clear()
         self.freed(waiter.wants, now)
 
     def freed(self, states: Iterable[UpstreamState], now: float) -> None:
