@@ -348,7 +348,7 @@ class Call:
         for tier in self._tiers:
             for state in tier.states:
                 flagged = state.health.resting(now) is Rest.FLAGGED and state not in self._not_before_s
-                if flagged and all(quota.fits(self._load, now) for quota in state.quotas):
+                if flagged and state.fits(self._load, now):
                     return self._send(state, now)
         return None
 
