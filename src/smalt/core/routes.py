@@ -119,7 +119,12 @@ def _route(
             if states:
                 tiers.append(Tier(states, STRATEGIES[strategy]()))
     contexts = [state.spec.context_tokens for state in seen if state.spec.context_tokens is not None]
-    quotas = [state.spec.limit_tpm for state in seen if state.spec.limit_tpm is not None]
+    quotas = [
+        limit_tpm
+        for spec in (state.spec for state in seen)
+        for limit_tpm in (spec.limit_tpm, spec.group and spec.group.limit_tpm)
+        if limit_tpm is not None
+    ]
     smallest = min(contexts, default=NEVER), min(quotas, default=NEVER)
     return Route(model, tuple(tiers), needs, estimate, *smallest)
 
