@@ -43,8 +43,9 @@ class Line:
     def __init__(self, most: int) -> None:
         self._most = most
         self._waiters: list[Waiter] = []
-        self._served: dict[str, int] = {}  # round of the last call that went on, by caller
-        self._round = 0  # the latest of them
+        self._callers: dict[str, dict[Waiter, None]] = {}  # the same waiters by caller, in order
+        self._round = 0  # the latest in which a call was served
+        self._had_turn: set[str] = set()  # callers served in it
         self._joined = 0
         self.to_wake: list[Callable[[], None]] = []
 
@@ -57,9 +58,11 @@ class Line:
 
     def join(self, waiter: Waiter) -> None:
         self._joined += 1
-        waiting = (other.turn[0] for other in reversed(self._waiters) if other.caller == waiter.caller)
-        last = max(next(waiting, -1), self._served.get(waiter.caller, -1))
-        waiter.turn = (max(self._round, last + 1), self._joined)
+        own = self._callers.setdefault(waiter.caller, {})
+        last = next(reversed(own), None)
+        turn = self._round + (waiter.caller in self._had_turn) if last is None else last.turn[0] + 1
+        waiter.turn = (max(self._round, turn), self._joined)
+        own[waiter] = None
         insort(self._waiters, waiter, key=lambda other: other.turn)
         for state in waiter.wants:
             state.waiting += 1
@@ -67,14 +70,23 @@ class Line:
     def leave(self, waiter: Waiter, now: float, *, served: bool) -> None:
         """The call goes on or gives up: those behind it may be first now."""
         self._waiters.remove(waiter)
+        own = self._callers[waiter.caller]
+        del own[waiter]
+        if not own:
+            del self._callers[waiter.caller]
         if served:
-            self._served[waiter.caller] = waiter.turn[0]
-            self._round = max(self._round, waiter.turn[0])
+            self._served(waiter)
         for state in waiter.wants:
             state.waiting -= 1
-        if not self._waiters:
-            self._served.clear()
         self.freed(waiter.wants, now)
+
+    def _served(self, waiter: Waiter) -> None:
+        turn, _ = waiter.turn
+        if turn > self._round:
+            self._round = turn
+            self._had_turn.clear()
+        if turn == self._round:
+            self._had_turn.add(waiter.caller)
 
     def freed(self, states: Iterable[UpstreamState], now: float) -> None:
         """These may take a call now."""
