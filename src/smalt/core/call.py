@@ -98,7 +98,7 @@ class _Sending:
     state: UpstreamState
     number: int
     sent_s: float
-    charged_tokens: float  # of the upstream's quota, when this one had been charged
+    counted_tokens: float  # of those ever charged to the upstream: what its answer's hints know of
     probes: bool  # whether it is the one call that finds out whether the upstream is back
 
 
@@ -199,7 +199,7 @@ class Call:
             raise RuntimeError("record() without an attempt under way")
         state = sending.state
         if hints is not None:
-            since = state.own.charged_tokens - sending.charged_tokens
+            since = state.own.charged_tokens - sending.counted_tokens
             state.own.tell(hints, sending.sent_s, since, now)
         if sending.probes:
             state.health.probing = False
@@ -293,10 +293,9 @@ class Call:
         number, of = len(self.attempts) + 1, self._shared.retry.max_attempts
         state.in_flight += 1
         probes = state.health.sent()
-        for quota in state.quotas:
-            quota.charge(self._load, now)
+        counted_tokens, *_ = [quota.charge(self._load, now) for quota in state.quotas]
         self._tell(state.nearly_spent())
-        self._sending = _Sending(state, number, now, state.own.charged_tokens, probes)
+        self._sending = _Sending(state, number, now, counted_tokens, probes)
         return Send(state.spec.name, number, of)
 
     def _wait(self, now: float) -> Send | Wait | Fail | None:

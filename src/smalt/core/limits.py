@@ -6,6 +6,7 @@ length and is begun by the first request after the last one ended. Sources: Azur
 "Understanding rate limits"; "Quotas and limits".
 """
 
+from collections import deque
 from typing import Final, NamedTuple, Protocol
 
 from smalt.types import QuotaHints, Usage
@@ -14,7 +15,7 @@ NEVER: Final = float("inf")
 MINUTE_S: Final = 60.0
 REQUEST_SPANS_S: Final = (1.0, 10.0)
 TRAVEL_S: Final = (
-    0.02  # a request may reach Azure this much earlier after its window's first one than we sent
+    0.03  # by so much may requests come closer to, or overtake, each other on their way to Azure
 )
 NOMINAL_TPM: Final = 120_000.0  # stands in for an unknown limit when loads are compared; a usual first grant
 NEARLY_SPENT: Final = 0.8  # of a minute's tokens; told once
@@ -43,7 +44,8 @@ class Quota(Protocol):
     def exceeded_by(self, load: Load) -> bool:
         """Whether it is more than the whole quota."""
 
-    def charge(self, load: Load, now: float) -> None: ...
+    def charge(self, load: Load, now: float) -> float:
+        """A request goes. Gives what of `charged_tokens` Azure has counted when it answers it, at least."""
 
     def give_back(self, load: Load, charged_at_s: float) -> None:
         """Undo a charge that Azure does not know of."""
@@ -101,7 +103,16 @@ class Window:
 class StandardQuota:
     """The windows of a deployment that is paid by token, or of several that share a quota."""
 
-    __slots__ = ("_limit_tpm", "_requests_full_until_s", "_told_in_s", "charged_tokens", "requests", "tokens")
+    __slots__ = (
+        "_limit_tpm",
+        "_on_the_way",
+        "_on_the_way_tokens",
+        "_requests_full_until_s",
+        "_told_in_s",
+        "charged_tokens",
+        "requests",
+        "tokens",
+    )
 
     def __init__(self, limit_tpm: int | None, limit_rpm: float | None = None) -> None:
         self._limit_tpm = NEVER if limit_tpm is None else limit_tpm
@@ -109,6 +120,8 @@ class StandardQuota:
         self.requests = request_windows(limit_rpm)
         self._requests_full_until_s = -NEVER
         self.charged_tokens = 0.0
+        self._on_the_way: deque[tuple[float, int]] = deque()  # when and how much
+        self._on_the_way_tokens = 0
         self._told_in_s = -NEVER  # end of the window in which `nearly_spent` was told last
 
     def fits(self, load: Load, now: float) -> bool:
@@ -123,7 +136,7 @@ class StandardQuota:
     def exceeded_by(self, load: Load) -> bool:
         return load.tokens > self.tokens.limit
 
-    def charge(self, load: Load, now: float) -> None:
+    def charge(self, load: Load, now: float) -> float:
         """A request larger than the limit is charged nothing: Azure refuses it without counting its tokens,
         or admits it and tells what remains."""
         tokens = 0 if load.tokens > self.tokens.limit else load.tokens
@@ -133,6 +146,10 @@ class StandardQuota:
             window.charge(1, now)
             if window.spent >= window.limit and window.ends_s > self._requests_full_until_s:
                 self._requests_full_until_s = window.ends_s
+        counted_tokens = self.charged_tokens - self._may_be_overtaken(now)
+        self._on_the_way.append((now, tokens))
+        self._on_the_way_tokens += tokens
+        return counted_tokens
 
     def give_back(self, load: Load, charged_at_s: float) -> None:
         if not self.exceeded_by(load):
@@ -180,6 +197,13 @@ class StandardQuota:
             return False
         self._told_in_s = window.ends_s
         return True
+
+    def _may_be_overtaken(self, now: float) -> int:
+        """Tokens of requests that a later one may overtake."""
+        on_the_way = self._on_the_way
+        while on_the_way and now - on_the_way[0][0] > TRAVEL_S:
+            self._on_the_way_tokens -= on_the_way.popleft()[1]
+        return self._on_the_way_tokens
 
     def _see_full_requests(self) -> None:
         full = (window.ends_s for window in self.requests if window.spent >= window.limit)

@@ -38,8 +38,9 @@ class ProvisionedQuota:
         """Never: the bucket may overflow."""
         return False
 
-    def charge(self, load: Load, now: float) -> None:
+    def charge(self, load: Load, now: float) -> float:
         self._add(self._cost(load.input_tokens, load.output_tokens), now)
+        return self.charged_tokens
 
     def give_back(self, load: Load, charged_at_s: float) -> None:
         self._add(-self._cost(load.input_tokens, load.output_tokens), self._seen_s)
