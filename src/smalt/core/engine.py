@@ -77,11 +77,11 @@ class Engine:
         """A call for `facts.model`. Raises ModelNotAvailableError if no upstream is configured for it, and
         InvalidRequest if none of them can do what it needs. The rest: see `Asker`."""
         asked = self.route(facts)
-        prompt_tokens = asked.estimate.tokens(facts.prompt_bytes)
+        estimate, prompt_bytes = asked.estimate, facts.prompt_bytes
         most = OUTPUT_UNSAID_TOKENS if facts.max_tokens is None else facts.max_tokens
         return Call(
             facts,
-            Load(prompt_tokens, most, prompt_tokens + most),
+            Load(estimate.tokens(prompt_bytes), most, estimate.charged_tokens(prompt_bytes) + most),
             asked,
             self._shared,
             Asker(caller, wake, unit, deadline_s),

@@ -23,7 +23,8 @@ OUTPUT_UNSAID_TOKENS: Final = 16  # what Microsoft's API simulator charges for a
 
 
 class Load(NamedTuple):
-    """Tokens a request may take: the prompt's estimate, the most it may answer, and their sum."""
+    """Tokens a request may take: the prompt's estimate, the most it may answer, and what a deployment paid
+    by token is charged for both."""
 
     input_tokens: int
     output_tokens: int
