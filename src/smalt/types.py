@@ -11,6 +11,8 @@ class Operation(StrEnum):
 
     CHAT = "chat.completions"
     EMBEDDINGS = "embeddings"
+    RESPONSES = "responses"
+    COMPLETIONS = "completions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,12 +142,11 @@ class NoticeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something happened to an upstream; `text` says it for people, `data` the numbers for programs."""
+    """Something happened to an upstream; `text` says it in one sentence with the numbers."""
 
     kind: NoticeKind
     upstream: str
     text: str
-    data: Mapping[str, int | float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Paths of the three surfaces: what a caller's path asks for, and the path an upstream wants.
 
-Source: Azure OpenAI REST API reference (classic: deployment in the path, dated api-version; v1: deployment
-in the body); OpenAI API reference (/v1/*).
+Source: Azure OpenAI REST API reference (classic: deployment in the path, except for Responses, and a dated
+api-version; v1: deployment in the body); OpenAI API reference (/v1/*).
 """
 
 from dataclasses import dataclass
@@ -11,11 +11,18 @@ from urllib.parse import quote, unquote
 from smalt.errors import InvalidDeployment
 from smalt.types import Operation
 
-CLASSIC_PREFIX = "/openai/deployments/"
+CLASSIC_PREFIX = "/openai"
+DEPLOYMENTS_PREFIX = "/openai/deployments/"
 V1_PREFIX = "/openai/v1"
 OPENAI_PREFIX = "/v1"
+RESPONSES_SINCE = "2025-03-01-preview"  # of the classic surface; dated GA versions do not have them
 
-_SUFFIX = {Operation.CHAT: "/chat/completions", Operation.EMBEDDINGS: "/embeddings"}
+_SUFFIX = {
+    Operation.CHAT: "/chat/completions",  # before the shorter path it ends with
+    Operation.COMPLETIONS: "/completions",
+    Operation.EMBEDDINGS: "/embeddings",
+    Operation.RESPONSES: "/responses",
+}
 _OPERATION = {suffix: operation for operation, suffix in _SUFFIX.items()}
 
 
@@ -38,31 +45,48 @@ class Asked:
 
 def parse(raw_path: str) -> Asked | None:
     """What a still percent-encoded path (without query) asks for; None if it is no operation smalt routes."""
-    if raw_path.startswith(CLASSIC_PREFIX):
-        return _parse_classic(raw_path[len(CLASSIC_PREFIX) :])
+    if raw_path.startswith(DEPLOYMENTS_PREFIX):
+        return _parse_deployment(raw_path[len(DEPLOYMENTS_PREFIX) :])
     for surface, prefix in ((Surface.OPENAI, OPENAI_PREFIX), (Surface.V1, V1_PREFIX)):
         if raw_path.startswith(prefix):
             operation = _OPERATION.get(raw_path[len(prefix) :])
             if operation is not None:
                 return Asked(surface, operation)
+    if raw_path == CLASSIC_PREFIX + _SUFFIX[Operation.RESPONSES]:
+        return Asked(Surface.CLASSIC, Operation.RESPONSES)
     return None
 
 
-def _parse_classic(rest: str) -> Asked | None:
+def _parse_deployment(rest: str) -> Asked | None:
     """`<deployment>/<operation>`. openai 2.x leaves a slash in a deployment's name as it is."""
     for suffix, operation in _OPERATION.items():
         deployment = rest.removesuffix(suffix)
-        if deployment not in {rest, ""}:
-            return Asked(Surface.CLASSIC, operation, unquote(deployment))
+        if deployment != rest and path_names_deployment(Surface.CLASSIC, operation):
+            return Asked(Surface.CLASSIC, operation, unquote(deployment)) if deployment else None
     return None
+
+
+def path_names_deployment(surface: Surface, operation: Operation) -> bool:
+    """Whether the deployment stands in the path; else it is the body's `model`."""
+    return surface is Surface.CLASSIC and operation is not Operation.RESPONSES
+
+
+def azure_surface(operation: Operation, api_version: str) -> Surface:
+    """Where an Azure resource has `operation`: on the classic surface at `api_version`, else on v1."""
+    if operation is Operation.RESPONSES:
+        known = api_version >= RESPONSES_SINCE and api_version.endswith("-preview")
+        return Surface.CLASSIC if known else Surface.V1
+    return Surface.CLASSIC
 
 
 def classic_path(operation: Operation, deployment: str, api_version: str) -> str:
     """Path and query on an Azure resource; the deployment's name is encoded as one segment."""
+    query = f"?api-version={quote(api_version, safe='')}"
+    if not path_names_deployment(Surface.CLASSIC, operation):
+        return CLASSIC_PREFIX + _SUFFIX[operation] + query
     if not deployment or deployment in {".", ".."}:
         raise InvalidDeployment(f"{deployment!r} cannot be a deployment's name")
-    segment = quote(deployment, safe="")
-    return f"{CLASSIC_PREFIX}{segment}{_SUFFIX[operation]}?api-version={quote(api_version, safe='')}"
+    return DEPLOYMENTS_PREFIX + quote(deployment, safe="") + _SUFFIX[operation] + query
 
 
 def v1_path(operation: Operation) -> str:

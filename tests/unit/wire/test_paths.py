@@ -2,7 +2,16 @@ import pytest
 
 from smalt.errors import InvalidDeployment
 from smalt.types import Operation
-from smalt.wire.paths import Asked, Surface, classic_path, openai_path, parse, v1_path
+from smalt.wire.paths import (
+    Asked,
+    Surface,
+    azure_surface,
+    classic_path,
+    openai_path,
+    parse,
+    path_names_deployment,
+    v1_path,
+)
 
 CLASSIC_CHAT = "/openai/deployments/{}/chat/completions"
 
@@ -12,10 +21,21 @@ CLASSIC_CHAT = "/openai/deployments/{}/chat/completions"
     [
         ("/v1/chat/completions", Asked(Surface.OPENAI, Operation.CHAT)),
         ("/v1/embeddings", Asked(Surface.OPENAI, Operation.EMBEDDINGS)),
+        ("/v1/responses", Asked(Surface.OPENAI, Operation.RESPONSES)),
+        ("/v1/completions", Asked(Surface.OPENAI, Operation.COMPLETIONS)),
         ("/openai/v1/chat/completions", Asked(Surface.V1, Operation.CHAT)),
         ("/openai/v1/embeddings", Asked(Surface.V1, Operation.EMBEDDINGS)),
+        ("/openai/v1/responses", Asked(Surface.V1, Operation.RESPONSES)),
+        ("/openai/v1/completions", Asked(Surface.V1, Operation.COMPLETIONS)),
+        ("/openai/responses", Asked(Surface.CLASSIC, Operation.RESPONSES)),
         (CLASSIC_CHAT.format("dep"), Asked(Surface.CLASSIC, Operation.CHAT, "dep")),
         ("/openai/deployments/dep/embeddings", Asked(Surface.CLASSIC, Operation.EMBEDDINGS, "dep")),
+        ("/openai/deployments/dep/completions", Asked(Surface.CLASSIC, Operation.COMPLETIONS, "dep")),
+        ("/openai/deployments/chat/completions", Asked(Surface.CLASSIC, Operation.COMPLETIONS, "chat")),
+        (
+            "/openai/deployments/responses/embeddings",
+            Asked(Surface.CLASSIC, Operation.EMBEDDINGS, "responses"),
+        ),
         (CLASSIC_CHAT.format("a%20b%2F%C3%BC"), Asked(Surface.CLASSIC, Operation.CHAT, "a b/ü")),
         (CLASSIC_CHAT.format("%2525"), Asked(Surface.CLASSIC, Operation.CHAT, "%25")),
         (CLASSIC_CHAT.format("a+b"), Asked(Surface.CLASSIC, Operation.CHAT, "a+b")),
@@ -46,6 +66,14 @@ def test_what_a_path_asks_for(path: str, expected: Asked) -> None:
         "/openai/deployments/dep",
         "/openai/deployments/dep/",
         "/openai/deployments//chat/completions",
+        "/openai/deployments//completions",
+        "/openai/deployments/dep/responses",
+        "/openai/responses/",
+        "/openai/responses/resp_1",
+        "/openai/completions",
+        "/v1/responses/resp_1",
+        "/v1/responses/resp_1/cancel",
+        "/openai/v1/responses/",
         "/openai/deployments/a/b/unknown",
         "/openai/deployments/dep/images/generations",
     ],
@@ -93,9 +121,58 @@ def test_names_a_path_would_swallow(name: str) -> None:
 def test_the_api_version_is_encoded() -> None:
     """A version cannot add to the query."""
     assert classic_path(Operation.EMBEDDINGS, "dep", "a&b").endswith("/dep/embeddings?api-version=a%26b")
+    assert classic_path(Operation.RESPONSES, "dep", "a&b").endswith("/responses?api-version=a%26b")
 
 
-def test_paths_of_the_other_surfaces() -> None:
-    """The v1 surface has one base, compatible servers have their own."""
-    assert v1_path(Operation.CHAT) == "/openai/v1/chat/completions"
-    assert openai_path(Operation.EMBEDDINGS, "/api/v1") == "/api/v1/embeddings"
+@pytest.mark.parametrize(
+    ("operation", "classic", "rest"),
+    [
+        (Operation.CHAT, "/openai/deployments/dep/chat/completions?api-version=v", "/chat/completions"),
+        (Operation.COMPLETIONS, "/openai/deployments/dep/completions?api-version=v", "/completions"),
+        (Operation.EMBEDDINGS, "/openai/deployments/dep/embeddings?api-version=v", "/embeddings"),
+        (Operation.RESPONSES, "/openai/responses?api-version=v", "/responses"),
+    ],
+)
+def test_paths_towards_upstreams(operation: Operation, classic: str, rest: str) -> None:
+    """Classic names the deployment in the path, except for Responses; v1 has one base, compatible servers
+    have their own."""
+    assert classic_path(operation, "dep", "v") == classic
+    assert v1_path(operation) == "/openai/v1" + rest
+    assert openai_path(operation, "/api/v1") == "/api/v1" + rest
+
+
+def test_a_deployment_outside_the_path_may_have_any_name() -> None:
+    """A name that would change a path is no danger in a body."""
+    assert classic_path(Operation.RESPONSES, "..", "v") == "/openai/responses?api-version=v"
+
+
+@pytest.mark.parametrize("surface", Surface)
+@pytest.mark.parametrize("operation", Operation)
+def test_where_the_deployment_is_named(surface: Surface, operation: Operation) -> None:
+    """In the path of the classic surface only, and not of Responses."""
+    expected = surface is Surface.CLASSIC and operation is not Operation.RESPONSES
+    assert path_names_deployment(surface, operation) is expected
+
+
+@pytest.mark.parametrize(
+    ("api_version", "expected"),
+    [
+        ("2024-10-21", Surface.V1),
+        ("2024-12-01-preview", Surface.V1),
+        ("2025-02-01-preview", Surface.V1),
+        ("2025-03-01-preview", Surface.CLASSIC),
+        ("2025-04-01-preview", Surface.CLASSIC),
+        ("2025-04-01", Surface.V1),
+        ("", Surface.V1),
+    ],
+)
+def test_which_versions_know_responses(api_version: str, expected: Surface) -> None:
+    """Previews from March 2025 on; GA versions answer that there is no such resource, so v1 is asked."""
+    assert azure_surface(Operation.RESPONSES, api_version) is expected
+
+
+@pytest.mark.parametrize("operation", [Operation.CHAT, Operation.COMPLETIONS, Operation.EMBEDDINGS])
+@pytest.mark.parametrize("api_version", ["2023-05-15", "2024-10-21", "2025-04-01-preview"])
+def test_what_every_version_knows(operation: Operation, api_version: str) -> None:
+    """The other operations are on the classic surface at every version."""
+    assert azure_surface(operation, api_version) is Surface.CLASSIC
