@@ -1,40 +1,52 @@
 """Token counts as upstreams report them."""
 
+from typing import Annotated
+
 import msgspec
 
 from smalt.types import Usage
 
-
-class _PromptDetails(msgspec.Struct):
-    cached_tokens: int | None = None
-    cache_write_tokens: int | None = None
+_Tokens = Annotated[int, msgspec.Meta(ge=0)]
 
 
-class _CompletionDetails(msgspec.Struct):
-    reasoning_tokens: int | None = None
+class _InputDetails(msgspec.Struct):
+    cached_tokens: _Tokens | None = None
+    cache_write_tokens: _Tokens | None = None
 
 
-_NO_PROMPT_DETAILS = _PromptDetails()
-_NO_COMPLETION_DETAILS = _CompletionDetails()
+class _OutputDetails(msgspec.Struct):
+    reasoning_tokens: _Tokens | None = None
+
+
+_NO_INPUT_DETAILS = _InputDetails()
+_NO_OUTPUT_DETAILS = _OutputDetails()
 
 
 class ReportedUsage(msgspec.Struct):
-    """The `usage` object of chat completions and embeddings."""
+    """The `usage` object, with the names of Responses or those of all other operations."""
 
-    prompt_tokens: int
-    completion_tokens: int = 0
-    prompt_tokens_details: _PromptDetails | None = None
-    completion_tokens_details: _CompletionDetails | None = None
+    prompt_tokens: _Tokens | None = None
+    completion_tokens: _Tokens | None = None
+    prompt_tokens_details: _InputDetails | None = None
+    completion_tokens_details: _OutputDetails | None = None
+    input_tokens: _Tokens | None = None
+    output_tokens: _Tokens | None = None
+    input_tokens_details: _InputDetails | None = None
+    output_tokens_details: _OutputDetails | None = None
 
-    def as_usage(self, service_tier: str | None) -> Usage:
-        prompt = self.prompt_tokens_details or _NO_PROMPT_DETAILS
-        completion = self.completion_tokens_details or _NO_COMPLETION_DETAILS
+    def as_usage(self, service_tier: str | None = None) -> Usage | None:
+        """None if it does not say how long the input was."""
+        input_tokens = self.input_tokens if self.prompt_tokens is None else self.prompt_tokens
+        if input_tokens is None:
+            return None
+        of_input = self.prompt_tokens_details or self.input_tokens_details or _NO_INPUT_DETAILS
+        of_output = self.completion_tokens_details or self.output_tokens_details or _NO_OUTPUT_DETAILS
         return Usage(
-            self.prompt_tokens,
-            self.completion_tokens,
-            cached_tokens=prompt.cached_tokens or 0,
-            cache_write_tokens=prompt.cache_write_tokens or 0,
-            reasoning_tokens=completion.reasoning_tokens or 0,
+            input_tokens=input_tokens,
+            output_tokens=self.completion_tokens or self.output_tokens or 0,
+            cached_tokens=of_input.cached_tokens or 0,
+            reasoning_tokens=of_output.reasoning_tokens or 0,
+            cache_write_tokens=of_input.cache_write_tokens or 0,
             service_tier=None if service_tier == "default" else service_tier,
         )
 
