@@ -1,31 +1,36 @@
 import json
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from smalt.types import Failure, FailureKind
-from smalt.wire.classify import LONGEST_TEXT, classify
+from smalt.wire.classify import LONGEST_TEXT, classify, classify_event
 
 CATALOGUE = Path(__file__).parents[3] / "src/smalt/emulator/errors.json"
+ENTRIES: dict[str, dict[str, Any]] = {
+    entry["name"]: entry for entry in json.loads(CATALOGUE.read_text("utf-8"))
+}
 K = FailureKind
 
 # Every error of the catalogue that comes as an HTTP answer: its kind, and the wait it asks for.
 EXPECTED: dict[str, tuple[FailureKind, float | None]] = {
     "invalid_api_key": (K.CREDENTIAL, None),
     "missing_or_bad_token": (K.CREDENTIAL, None),
-    "permission_denied_no_role": (K.ACCESS, None),
+    "permission_denied_no_role": (K.ACCESS, None),  # 401, but another token of this caller has no role either
     "permission_denied_data_action": (K.ACCESS, None),
-    "wrong_tenant": (K.ACCESS, None),
+    "wrong_tenant": (K.ACCESS, None),  # 400, but another resource may be of the token's tenant
     "local_auth_disabled": (K.ACCESS, None),
     "firewall_denied": (K.ACCESS, None),
     "public_access_disabled": (K.ACCESS, None),
     "vnet_wrong_endpoint_unwrapped": (K.ACCESS, None),
     "resource_blocked": (K.ACCESS, None),
     "deployment_not_found": (K.DEPLOYMENT_NOT_FOUND, None),
-    "resource_not_found": (K.REQUEST, None),
+    "resource_not_found": (K.REQUEST, None),  # 404 of the path, not of the deployment
     "model_not_found_v1": (K.DEPLOYMENT_NOT_FOUND, None),
-    "response_not_found": (K.REQUEST, None),
+    "response_not_found": (K.REQUEST, None),  # the id is wrong, or routed wrong: no other deployment has it
     "content_filter_prompt": (K.CONTENT_FILTER, None),
     "content_filter_jailbreak": (K.CONTENT_FILTER, None),
     "content_policy_image": (K.CONTENT_FILTER, None),
@@ -34,8 +39,8 @@ EXPECTED: dict[str, tuple[FailureKind, float | None]] = {
     "unsupported_value_temperature": (K.REQUEST, None),
     "unknown_parameter": (K.REQUEST, None),
     "unrecognized_argument": (K.REQUEST, None),
-    "context_length_exceeded": (K.REQUEST, None),
-    "string_above_max_length": (K.REQUEST, None),
+    "context_length_exceeded": (K.CONTEXT, None),
+    "string_above_max_length": (K.REQUEST, None),  # a field's limit, the same for every window
     "operation_not_supported": (K.REQUEST, None),
     "tools_with_reasoning_need_responses": (K.REQUEST, None),
     "flex_unsupported": (K.REQUEST, None),
@@ -46,7 +51,7 @@ EXPECTED: dict[str, tuple[FailureKind, float | None]] = {
     "embeddings_dimensions_unsupported": (K.REQUEST, None),
     "embeddings_too_many_inputs": (K.REQUEST, None),
     "request_timeout": (K.TIMEOUT, None),
-    "conflict": (K.REQUEST, None),
+    "conflict": (K.SERVER, None),  # 409 may be repeated on the same upstream, as a server's error may
     "unsupported_media_type": (K.REQUEST, None),
     "too_many_headers": (K.REQUEST, None),
     "rate_limit_tokens_classic": (K.QUOTA, 6.85),
@@ -55,7 +60,7 @@ EXPECTED: dict[str, tuple[FailureKind, float | None]] = {
     "rate_limit_short_text": (K.QUOTA, 2),
     "rate_limit_free_trial": (K.QUOTA, 86_400),
     "capacity_high_demand": (K.CAPACITY, 20),
-    "ptu_full": (K.QUOTA, 0.12),
+    "ptu_full": (K.QUOTA, 0.12),  # the SKU, which an answer does not tell, makes the difference
     "ptu_spillover_failed": (K.QUOTA, 0.9),
     "flex_capacity": (K.CAPACITY, 15),
     "server_error": (K.SERVER, None),
@@ -66,11 +71,31 @@ EXPECTED: dict[str, tuple[FailureKind, float | None]] = {
     "no_healthy_upstream": (K.CAPACITY, None),
     "gateway_timeout": (K.SERVER, None),
 }
+# What else the catalogue holds is no error answer: good answers with a peculiarity, streams (their errors are
+# those of tests/unit/wire/test_sse.py), and messages of a WebSocket.
+OTHERS = {
+    "ratelimit_headers_untracked": "answer",
+    "spillover_served": "answer",
+    "filter_unavailable": "answer",
+    "stream_error_after_content": "stream",
+    "stream_overloaded_first_event": "stream",
+    "stream_filtered_default": "stream",
+    "stream_filtered_no_done": "stream",
+    "stream_async_filter_ok": "stream",
+    "stream_async_filter_late_block": "stream",
+    "stream_cut": "stream",
+    "responses_stream_filtered": "stream",
+    "responses_stream_error_flat": "stream",
+    "responses_incomplete_filter": "stream",
+    "ws_connection_limit": "websocket",
+    "ws_previous_response_not_found": "websocket",
+}
 
 
-def http_errors() -> dict[str, dict[str, Any]]:
-    entries = json.loads(CATALOGUE.read_text("utf-8"))
-    return {entry["name"]: entry for entry in entries if (entry["status"] or 0) >= 400}
+def sort_of(entry: dict[str, Any]) -> str:
+    if entry["status"] is None:
+        return "websocket"
+    return "stream" if "stream" in entry else "error" if entry["status"] >= 400 else "answer"
 
 
 def classified(entry: dict[str, Any]) -> Failure:
@@ -83,22 +108,25 @@ def failure(status: int, *, headers: dict[str, str] | None = None, **error: Any)
     return classify(status, headers or {}, json.dumps({"error": error}).encode())
 
 
+NOON = "Wed, 21 Oct 2026 12:00:00 GMT"
+
+
 def test_the_table_is_complete() -> None:
-    """Every HTTP error of the catalogue has its line, and no line is left over."""
-    assert set(EXPECTED) == set(http_errors())
+    """Every entry of the catalogue has its line, and no line is left over."""
+    assert dict.fromkeys(EXPECTED, "error") | OTHERS == {name: sort_of(ENTRIES[name]) for name in ENTRIES}
 
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_kind_and_wait(name: str) -> None:
     """Every catalogued error is understood, with the wait it asks for."""
-    result = classified(http_errors()[name])
+    result = classified(ENTRIES[name])
     assert (result.kind, result.wait_s) == EXPECTED[name]
 
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_status_and_words_are_kept(name: str) -> None:
     """The failure tells the status and the upstream's own words, or that there were none."""
-    entry = http_errors()[name]
+    entry = ENTRIES[name]
     result = classified(entry)
     body = entry["body"]
     error = body.get("error", body) if isinstance(body, dict) else {}
@@ -114,6 +142,8 @@ def test_status_and_words_are_kept(name: str) -> None:
         (400, K.REQUEST),
         (403, K.ACCESS),
         (405, K.REQUEST),
+        (408, K.TIMEOUT),
+        (409, K.SERVER),
         (410, K.DEPLOYMENT_NOT_FOUND),
         (413, K.REQUEST),
         (422, K.REQUEST),
@@ -214,6 +244,31 @@ def test_a_wrong_tenant_by_either_field(code: str, message: str) -> None:
     assert failure(400, code=code, message=message).kind is K.ACCESS
 
 
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("context_length_exceeded", "Too long."),
+        (None, "This model's maximum context length is 8192 tokens, however you requested 9000 tokens."),
+        ("invalid_request_error", "Your input exceeds the context window of this model. Please adjust it."),
+    ],
+)
+def test_a_prompt_too_long_by_code_or_words(code: str | None, message: str) -> None:
+    """The code tells it, and where there is none, either published sentence."""
+    assert failure(400, code=code, message=message) == Failure(K.CONTEXT, message, 400)
+
+
+@pytest.mark.parametrize("status", [413, 422, 500])
+def test_a_prompt_too_long_is_a_bad_request(status: int) -> None:
+    """Under another status the words mean what that status means."""
+    assert failure(status, code="context_length_exceeded").kind is not K.CONTEXT
+
+
+def test_a_callers_words_do_not_lengthen_the_prompt() -> None:
+    """A refusal that repeats a sentence about the context length is an ordinary refusal."""
+    echoed = "Invalid value: 'This model's maximum context length is 1'. Supported values are: 'low'."
+    assert failure(400, code="invalid_value", message=echoed).kind is K.REQUEST
+
+
 @pytest.mark.parametrize("inner", ["innererror", "inner_error"])
 def test_a_filter_by_its_inner_code(inner: str) -> None:
     """The inner code tells a filtered prompt when the outer one does not."""
@@ -255,12 +310,58 @@ def test_capacity_by_its_code(code: str) -> None:
         ({"retry-after": ""}, None),
         ({"retry-after": "9" * 400}, None),
         ({"retry-after": "999999999"}, 999_999_999),
-        ({"retry-after": "Wed, 21 Oct 2026 07:28:00 GMT"}, None),
+        ({"retry-after": NOON}, None),
+        ({"retry-after": NOON, "date": "Wed, 21 Oct 2026 11:59:30 GMT"}, 30),
+        ({"retry-after": NOON, "date": "Tue, 20 Oct 2026 12:00:00 GMT"}, 86_400),
+        ({"retry-after": "Fri, 01 Jan 2027 00:00:01 GMT", "date": "Thu, 31 Dec 2026 23:59:59 GMT"}, 2),
+        ({"retry-after": NOON, "date": NOON}, None),
+        ({"retry-after": NOON, "date": "Wed, 21 Oct 2026 12:00:01 GMT"}, None),
+        ({"retry-after": NOON, "date": "now"}, None),
+        ({"retry-after-ms": "250", "retry-after": NOON, "date": "Wed, 21 Oct 2026 11:59:30 GMT"}, 0.25),
+        ({"retry-after": "7", "date": NOON}, 7),
     ],
 )
 def test_the_wait_in_headers(headers: dict[str, str], expected: float | None) -> None:
     """Milliseconds come first; what is no plain positive number says nothing."""
     assert classify(429, headers, b"").wait_s == expected
+
+
+@pytest.mark.parametrize("month", range(1, 13))
+def test_every_month_is_known(month: int) -> None:
+    """A date of any month is understood, whatever language the machine speaks."""
+    early, late = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, month, 2, 3, 4, 5, tzinfo=UTC)
+    headers = {"date": format_datetime(early, usegmt=True), "retry-after": format_datetime(late, usegmt=True)}
+    assert classify(429, headers, b"").wait_s == (late - early).total_seconds()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "Wed, 21 Oct 2026 12:00:00",
+        "Wed, 21 Oct 2026 12:00:00 UTC",
+        "Wed, 21 Okt 2026 12:00:00 GMT",
+        "Wed, 31 Feb 2026 12:00:00 GMT",
+        "Wed, 21 Oct 2026 24:00:00 GMT",
+        "Wed, 21 Oct 2026 12:60:00 GMT",
+        "Wed, 21 Oct 0000 12:00:00 GMT",
+        "Wednesday, 21-Oct-26 12:00:00 GMT",
+        "Wed Oct 21 12:00:00 2026",
+        "Wed, 21 Oct 2026 12:00:0\u0660 GMT",
+        f" {NOON}",
+        f"{NOON}\n",
+    ],
+)
+def test_what_is_no_date_says_nothing(value: str) -> None:
+    """Only the one form of date that servers may send is understood, in either header."""
+    early, late = "Thu, 01 Jan 2026 00:00:00 GMT", "Fri, 01 Jan 2027 00:00:00 GMT"
+    assert classify(429, {"retry-after": value, "date": early}, b"").wait_s is None
+    assert classify(429, {"retry-after": late, "date": value}, b"").wait_s is None
+
+
+def test_a_date_that_is_over_leaves_the_word_to_the_text() -> None:
+    """A date in the past says nothing, so the seconds in the text count."""
+    headers = {"retry-after": "Thu, 01 Jan 2026 00:00:00 GMT", "date": NOON}
+    assert failure(429, headers=headers, message="Please retry after 3 seconds.").wait_s == 3
 
 
 @pytest.mark.parametrize(
@@ -284,3 +385,79 @@ def test_headers_beat_words() -> None:
     """The exact header wins over the rounded text."""
     result = failure(429, headers={"retry-after-ms": "1500"}, message="Please retry after 2 seconds.")
     assert result.wait_s == 1.5
+
+
+AZURE_QUOTA = "Your requests to the deployment have exceeded rate limit."
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        ({"code": "server_error"}, K.SERVER),
+        ({"type": "server_error", "code": None}, K.SERVER),
+        ({"code": "vector_store_timeout"}, K.SERVER),
+        ({}, K.SERVER),
+        ("boom", K.SERVER),
+        (None, K.SERVER),
+        ([1], K.SERVER),
+        ({"code": ["rate_limit_exceeded"], "type": {"a": 1}, "status": [429]}, K.SERVER),
+        ({"code": "rate_limit_exceeded", "type": "too_many_requests", "message": AZURE_QUOTA}, K.QUOTA),
+        ({"type": "too_many_requests", "message": AZURE_QUOTA}, K.QUOTA),
+        ({"type": "rate_limit_error"}, K.QUOTA),
+        ({"code": "RateLimitReached"}, K.QUOTA),
+        ({"code": None, "message": AZURE_QUOTA}, K.QUOTA),
+        ({"message": "Rate limit is exceeded. Try again in 2 seconds."}, K.QUOTA),
+        ({"message": "Rate limit reached for gpt-4o."}, K.QUOTA),
+        ({"message": "Requests have exceeded token rate limit of your current tier."}, K.QUOTA),
+        ({"code": "too_many_requests"}, K.CAPACITY),
+        ({"type": "too_many_requests", "message": "The system is experiencing high demand."}, K.CAPACITY),
+        ({"type": "server_error", "message": "That model is currently overloaded."}, K.CAPACITY),
+        ({"message": "The service is temporarily unable to process it."}, K.CAPACITY),
+        ({"code": "content_filter"}, K.CONTENT_FILTER),
+        ({"code": "content_policy_violation", "type": "invalid_request_error"}, K.CONTENT_FILTER),
+        ({"type": "invalid_request_error", "code": "context_length_exceeded"}, K.CONTEXT),
+        ({"code": "context_length_exceeded"}, K.CONTEXT),
+        ({"type": "invalid_request_error", "message": "currently overloaded with 'x'"}, K.REQUEST),
+        ({"code": "invalid_prompt"}, K.REQUEST),
+        ({"code": "invalid_image_url"}, K.REQUEST),
+        ({"code": "image_too_large"}, K.REQUEST),
+        ({"code": "failed_to_download_image"}, K.REQUEST),
+        ({"code": "unsupported_image_media_type"}, K.REQUEST),
+        ({"code": "bio_policy"}, K.REQUEST),
+        ({"code": "DeploymentNotFound"}, K.DEPLOYMENT_NOT_FOUND),
+        ({"code": "model_not_found", "type": "invalid_request_error"}, K.DEPLOYMENT_NOT_FOUND),
+        ({"code": "Timeout"}, K.TIMEOUT),
+        ({"code": "429"}, K.QUOTA),
+        ({"code": 429}, K.QUOTA),
+        ({"code": "503", "message": "x"}, K.CAPACITY),
+        ({"code": "401"}, K.CREDENTIAL),
+        ({"status": 401, "code": "PermissionDenied"}, K.ACCESS),
+        ({"status": 403}, K.ACCESS),
+        ({"status": 400, "innererror": {"code": "ResponsibleAIPolicyViolation"}}, K.CONTENT_FILTER),
+        ({"status": 400, "code": "rate_limit_exceeded"}, K.REQUEST),
+        ({"status": 200, "code": "429"}, K.QUOTA),
+        ({"status": 1429, "code": "4290"}, K.SERVER),
+    ],
+)
+def test_an_error_in_a_stream(error: object, kind: FailureKind) -> None:
+    """By the status it names, else by its code, its type, its words; what tells nothing is the server's."""
+    assert classify_event(error).kind is kind
+
+
+def test_what_an_event_tells() -> None:
+    """The head of the answer said 200; words and wait are those of the event."""
+    error = {"code": "429", "message": "Rate limit is exceeded.\n Try again in 2 seconds."}
+    expected = Failure(K.QUOTA, "Rate limit is exceeded. Try again in 2 seconds.", status=200, wait_s=2)
+    assert classify_event(error) == expected
+
+
+@pytest.mark.parametrize("error", [None, {}, {"message": None}, {"message": {"a": 1}}, {"message": " "}])
+def test_an_event_without_words(error: object) -> None:
+    """An error that cannot be read is still told."""
+    assert classify_event(error) == Failure(K.SERVER, "an error in the stream without a readable text", 200)
+
+
+def test_words_of_an_event_are_cut_and_cleaned() -> None:
+    """An event cannot fill logs, nor repeat a key it refuses."""
+    assert classify_event({"message": "x" * 10_000}).text == "x" * LONGEST_TEXT
+    assert classify_event({"code": "401", "message": "bad key sk-proj-ab12"}).text == "bad key [removed]"
