@@ -1,5 +1,6 @@
 """Whatever bytes come in: what must stay true of the wire."""
 
+import dataclasses
 import itertools
 import json
 from functools import partial
@@ -11,8 +12,9 @@ from hypothesis import strategies as st
 from smalt.errors import InvalidRequest
 from smalt.types import Facts, FailureKind, Operation, Usage
 from smalt.wire import paths, rewrite
-from smalt.wire.classify import LONGEST_TEXT, classify
+from smalt.wire.classify import LONGEST_TEXT, classify, classify_event
 from smalt.wire.facts import MOST_TOKENS, read_facts
+from smalt.wire.hints import read_hints
 from smalt.wire.paths import Asked, Surface
 from smalt.wire.sse import StreamWatch
 from smalt.wire.usage import read_usage
@@ -26,6 +28,17 @@ values = st.recursive(
 )
 NAMES = ["model", "stream", "stream_options", "include_usage", "max_tokens", "max_completion_tokens", "n"]
 NAMES += ["usage", "prompt_tokens", "choices", "finish_reason", "error", "code", "message", "innererror"]
+NAMES += ["messages", "input", "prompt", "instructions", "prompt_cache_key", "tools", "store", "background"]
+NAMES += [
+    "best_of",
+    "max_output_tokens",
+    "input_tokens",
+    "output_tokens",
+    "status",
+    "type",
+    "delta",
+    "response",
+]
 known = st.sampled_from(NAMES)
 objects = st.dictionaries(known | texts, values | st.dictionaries(known, values, max_size=3), max_size=6)
 surfaces = st.builds(
@@ -71,6 +84,56 @@ def fed(watch: StreamWatch, stream: bytes, cuts: list[int]) -> bytes:
 
 
 cut_places = st.lists(st.integers(0, 2_000), max_size=40)
+
+
+def typed(kind: str, **members: Any) -> bytes:
+    return b"event: " + kind.encode() + b"\ndata: " + dumped({"type": kind, **members})
+
+
+response_events = st.one_of(
+    texts.map(lambda text: typed("response.output_text.delta", delta=text)),
+    texts.map(lambda text: typed("response.function_call_arguments.delta", delta=text)),
+    st.sampled_from(
+        [
+            typed("response.created", response={"status": "in_progress"}),
+            typed("response.completed", response={"usage": {"input_tokens": 9, "output_tokens": 3}}),
+            typed("response.failed", response={"error": None}),
+            typed("response.failed", response={"error": {"code": "rate_limit_exceeded"}}),
+            typed("error", error={"type": "invalid_request_error", "message": "nested"}),
+            typed("error", code="server_error", message="flat"),
+            b'data: {"type":"response.output_text.delta",\ndata: "delta":"in two lines"}',
+            b'data: {"choices":[{"index":0,"text":"legacy"}]}',
+            b'data: {"choices":[{"delta":{"tool_calls":[{"function":{"arguments":"{}"}}]}}]}',
+            b"data: unreadable",
+        ]
+    ),
+)
+
+
+def seen(watch: StreamWatch, forwarded: bytes) -> tuple[Any, ...]:
+    answer = (watch.usage, watch.ended, watch.content_seen, watch.error)
+    return forwarded, *answer, watch.text, watch.output_tokens_estimate
+
+
+@given(
+    st.lists(shown_events | response_events | st.just(USAGE_CHUNK), max_size=8),
+    line_ends,
+    cut_places,
+    st.booleans(),
+    st.booleans(),
+)
+@settings(max_examples=200, deadline=None)
+def test_any_splitting_is_seen_alike(
+    events: list[bytes], line_end: bytes, cuts: list[int], hide_usage: bool, whole: bool
+) -> None:
+    """However a stream is cut into pieces, the same is forwarded and the same is known of it."""
+    stream = b"".join([event.replace(b"\n", line_end) + 2 * line_end for event in events])
+    if not whole:
+        stream = stream.removesuffix(2 * line_end)
+    at_once, in_pieces = StreamWatch(hide_usage=hide_usage), StreamWatch(hide_usage=hide_usage)
+    expected = seen(at_once, at_once.feed(stream) + at_once.rest())
+    assert seen(in_pieces, fed(in_pieces, stream, cuts)) == expected
+    assert hide_usage or expected[0] == stream
 
 
 @given(
@@ -156,6 +219,9 @@ def test_facts_or_a_clear_refusal(asked: Asked, body: bytes) -> None:
     assert isinstance(facts, Facts)
     assert facts.model
     assert facts.max_tokens is None or 0 < facts.max_tokens <= MOST_TOKENS
+    assert 0 <= facts.prompt_bytes <= len(body)
+    assert facts.needs <= {"tools", "vision"}
+    assert facts.affinity is None or 0 <= facts.affinity < 1 << 32
     for change in (partial(rewrite.set_model, model="m"), rewrite.ask_for_usage):
         try:
             read_facts(asked, change(body))
@@ -179,6 +245,53 @@ def test_every_answer_is_classified(status: int, headers: dict[str, str], body: 
     failure.text.encode()
 
 
+@given(st.text(max_size=40), st.text(max_size=40))
+@settings(max_examples=100, deadline=None)
+@example("Wed, 21 Oct 2026 07:28:00 GMT", "Wed, 21 Oct 2026 07:27:00 GMT")
+@example("Wed, 99 Oct 2026 99:99:99 GMT", "Wed, 21 Oct 2026 07:27:00 GMT")
+def test_any_wait_is_positive_or_unknown(retry_after: str, date: str) -> None:
+    """Whatever stands in the headers of time, a wait is a time to come."""
+    wait_s = classify(429, {"retry-after": retry_after, "date": date}, b"").wait_s
+    assert wait_s is None or wait_s > 0
+
+
+@given(values | objects)
+@settings(max_examples=100, deadline=None)
+def test_every_error_in_a_stream_is_classified(error: Any) -> None:
+    """Any JSON in the place of an error gives a failure with words for a single line."""
+    failure = classify_event(error)
+    assert isinstance(failure.kind, FailureKind)
+    assert failure.status == 200
+    assert 0 < len(failure.text) <= LONGEST_TEXT
+    assert "\n" not in failure.text
+
+
+RATE_LIMIT = b"x-ratelimit-"
+header_names = st.sampled_from(
+    [
+        RATE_LIMIT + b"limit-tokens",
+        RATE_LIMIT + b"remaining-tokens",
+        RATE_LIMIT + b"limit-requests",
+        RATE_LIMIT + b"remaining-requests",
+        b"azure-openai-deployment-utilization",
+    ]
+)
+header_values = st.integers().map(lambda count: str(count).encode()) | st.floats().map(
+    lambda share: b"%f%%" % share
+)
+
+
+@given(st.lists(st.tuples(header_names | st.binary(), header_values | st.binary()), max_size=8))
+@settings(max_examples=100, deadline=None)
+def test_any_headers_give_hints_or_none(headers: list[tuple[bytes, bytes]]) -> None:
+    """Whatever headers come, what is told is above zero, and something is told or nothing."""
+    hints = read_hints(headers)
+    if hints is not None:
+        told = [value for value in dataclasses.astuple(hints) if value is not None]
+        assert told
+        assert all(value > 0 for value in told)
+
+
 @given(bodies)
 @settings(max_examples=100, deadline=None)
 def test_usage_or_a_clear_refusal(body: bytes) -> None:
@@ -190,12 +303,18 @@ def test_usage_or_a_clear_refusal(body: bytes) -> None:
     assert usage is None or isinstance(usage, Usage)
 
 
-@given(st.sampled_from(Operation), texts.filter(lambda name: name not in {"", ".", ".."}), texts)
+@given(
+    st.sampled_from(Operation),
+    st.sampled_from(["chat", "x/chat", "responses", "/"])
+    | texts.filter(lambda name: name not in {"", ".", ".."}),
+    texts,
+)
 @settings(max_examples=100, deadline=None)
 def test_a_deployment_survives_its_path(operation: Operation, deployment: str, api_version: str) -> None:
     """A name that is put into a path is read from it unchanged."""
     path, _, query = paths.classic_path(operation, deployment, api_version).partition("?")
-    assert paths.parse(path) == Asked(Surface.CLASSIC, operation, deployment)
+    named = deployment if paths.path_names_deployment(Surface.CLASSIC, operation) else None
+    assert paths.parse(path) == Asked(Surface.CLASSIC, operation, named)
     assert "?" not in query
     assert "&" not in query
 

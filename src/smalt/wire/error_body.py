@@ -3,28 +3,35 @@
 import msgspec
 
 from smalt.errors import SmaltError, UpstreamError
+from smalt.types import Operation
 
 
 def error_body(error: SmaltError) -> bytes:
     """JSON body for `error`: OpenAI's four fields, then what helps people and programs further."""
-    return msgspec.json.encode(
-        {
-            "error": {
-                "message": error.message,
-                "type": error.type,
-                "param": None,
-                "code": error.code,
-                "retryable": error.retryable,
-                "resolution": error.resolution,
-                "grpc_status": error.status,
-            }
-        }
-    )
+    return msgspec.json.encode({"error": _fields(error)})
 
 
-def error_event(error: SmaltError) -> bytes:
-    """The same as the last event of a stream that broke."""
+def error_event(error: SmaltError, operation: Operation = Operation.CHAT) -> bytes:
+    """The same as the last event of a stream that broke. Clients of Responses know events by their type."""
+    if operation is Operation.RESPONSES:
+        return (
+            b"event: error\ndata: "
+            + msgspec.json.encode({"type": "error", "error": _fields(error)})
+            + b"\n\n"
+        )
     return b"data: " + error_body(error) + b"\n\n"
+
+
+def _fields(error: SmaltError) -> dict[str, object]:
+    return {
+        "message": error.message,
+        "type": error.type,
+        "param": None,
+        "code": error.code,
+        "retryable": error.retryable,
+        "resolution": error.resolution,
+        "grpc_status": error.status,
+    }
 
 
 def error_headers(error: SmaltError) -> list[tuple[bytes, bytes]]:

@@ -3,7 +3,9 @@ import json
 import pytest
 
 from smalt.errors import InvalidRequest, NoUpstreamAvailable, RateLimited, StreamInterrupted
+from smalt.types import Failure, FailureKind, Operation
 from smalt.wire.error_body import error_body, error_event, error_headers
+from smalt.wire.sse import StreamWatch
 
 
 def test_the_shape_every_sdk_reads() -> None:
@@ -36,6 +38,24 @@ def test_sdks_do_not_retry() -> None:
         (b"content-type", b"application/json"),
         (b"x-should-retry", b"false"),
     ]
+
+
+def test_an_error_as_an_event_of_responses() -> None:
+    """There an event has a name and a type, and the error stands inside, where SDKs raise it."""
+    error = StreamInterrupted("the stream\nbroke")
+    name, data, *rest = error_event(error, Operation.RESPONSES).split(b"\n")
+    assert (name, rest) == (b"event: error", [b"", b""])
+    told = json.loads(data.removeprefix(b"data: "))
+    assert told == {"type": "error", **json.loads(error_body(error))}
+
+
+@pytest.mark.parametrize("operation", [Operation.CHAT, Operation.COMPLETIONS, Operation.RESPONSES])
+def test_our_own_error_events_are_understood(operation: Operation) -> None:
+    """What we say at the end of a broken stream, another smalt before us takes for the end it is."""
+    watch = StreamWatch()
+    watch.feed(error_event(StreamInterrupted("the stream broke"), operation))
+    assert watch.ended
+    assert watch.error == Failure(FailureKind.SERVER, "the stream broke", 200)
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,15 @@
 import json
+import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from smalt.types import Usage
-from smalt.wire.sse import LONGEST_EVENT, StreamWatch
+from smalt.types import Failure, FailureKind, Usage
+from smalt.wire.sse import LONGEST_EVENT, LONGEST_TEXT, StreamWatch
 
-CATALOGUE = Path(__file__).parents[3] / "src/smalt/emulator/errors.json"
+CATALOGUE = json.loads((Path(__file__).parents[3] / "src/smalt/emulator/errors.json").read_text("utf-8"))
+STREAMS: dict[str, str] = {entry["name"]: entry["stream"] for entry in CATALOGUE if "stream" in entry}
 HELLO = b'data: {"choices":[{"index":0,"delta":{"content":"Hello"},"finish_reason":null}],"usage":null}\n\n'
 STOP = b'data: {"id":"1","choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"usage":null}\n\n'
 USAGE = b'data: {"id":"1","choices":[],"usage":{"prompt_tokens":9,"completion_tokens":1}}\n\n'
@@ -30,7 +33,7 @@ def test_a_stream_passes_unchanged() -> None:
     """Without anything to hide every byte is forwarded."""
     watch = StreamWatch()
     assert passed(watch, WHOLE) == WHOLE
-    assert (watch.usage, watch.ended, watch.events) == (Usage(9, 1), True, 4)
+    assert (watch.usage, watch.ended, watch.error) == (Usage(9, 1), True, None)
 
 
 def test_the_usage_chunk_is_hidden() -> None:
@@ -103,7 +106,8 @@ def test_an_empty_stream() -> None:
     """Nothing in, nothing out."""
     watch = StreamWatch()
     assert passed(watch, b"") == b""
-    assert (watch.usage, watch.ended, watch.events) == (None, False, 0)
+    assert (watch.usage, watch.ended, watch.error, watch.content_seen) == (None, False, None, False)
+    assert (watch.text, watch.output_tokens_estimate) == ("", 0)
 
 
 @pytest.mark.parametrize(
@@ -211,44 +215,271 @@ def test_usage_is_found_however_it_is_written(event: bytes) -> None:
 
 
 def test_comments_pass() -> None:
-    """Keep-alive comments are forwarded and count for nothing."""
+    """Keep-alive comments are forwarded and say nothing."""
     watch = StreamWatch(hide_usage=True)
-    assert passed(watch, b": ping\n\n", WHOLE) == b": ping\n\n" + HELLO + STOP + DONE
-    assert watch.events == 4
-
-
-def test_data_in_texts_is_not_counted() -> None:
-    """Only data lines count as events, not the word in a text."""
-    watch = StreamWatch()
-    passed(watch, content("data:image/png;base64 and data: more"), HELLO)
-    assert watch.events == 2
+    assert watch.feed(b": ping\n\n") == b": ping\n\n"
+    assert not watch.content_seen
+    assert passed(watch, WHOLE) == HELLO + STOP + DONE
 
 
 def test_an_endless_event_is_not_kept() -> None:
-    """An event beyond all measure passes unwatched, and the next one is seen again."""
+    """An event beyond all measure passes in pieces, and the next one is seen again."""
     watch = StreamWatch(hide_usage=True)
     start = b"data: " + b"x" * LONGEST_EVENT
     assert watch.feed(start) == start
+    assert watch.content_seen
+    assert watch.feed(b"y") == b"y"
     assert passed(watch, b"x\n\n", WHOLE) == b"x\n\n" + HELLO + STOP + DONE
     assert watch.usage == Usage(9, 1)
 
 
+def test_an_event_of_just_the_longest_length_is_kept() -> None:
+    """Up to the limit an event is held until it is whole."""
+    watch = StreamWatch()
+    start = b"data: " + b"x" * (LONGEST_EVENT - 6)
+    assert watch.feed(start) == b""
+    assert watch.feed(b"\n\n") == start + b"\n\n"
+
+
+FILTER = b'data: {"id":"","model":"","choices":[],"prompt_filter_results":[{"prompt_index":0}]}\n\n'
+ROLE = b'data: {"choices":[{"index":0,"delta":{"role":"assistant","content":"","refusal":null}}]}\n\n'
+
+
+def delta(**members: Any) -> bytes:
+    return (
+        b"data: "
+        + json.dumps({"choices": [{"index": 0, "delta": members}], "usage": None}).encode()
+        + b"\n\n"
+    )
+
+
+def legacy(text: str) -> bytes:
+    return b"data: " + json.dumps({"choices": [{"index": 0, "text": text}]}).encode() + b"\n\n"
+
+
 @pytest.mark.parametrize(
-    ("name", "ended"),
+    "event",
     [
-        ("stream_error_after_content", True),
-        ("stream_overloaded_first_event", True),
-        ("stream_filtered_default", True),
-        ("stream_filtered_no_done", True),
-        ("stream_async_filter_ok", True),
-        ("stream_async_filter_late_block", True),
-        ("stream_cut", False),
+        FILTER,
+        ROLE,
+        ANNOTATION,
+        USAGE,
+        DONE,
+        ERROR,
+        legacy(""),
+        delta(role="assistant"),
+        delta(tool_calls=[], function_call=None, audio={}),
+        b": ping\n\n",
+        b"data:\n\n",
+        b"data: \n\n",
+        b"event: ping\n\n",
+        b"id: 7\nretry: 5\n\n",
+        b"data: {}\n\n",
+        b'data: {"choices":null}\n\n',
+        b'data: {"choices":[{"delta":null}]}\n\n',
+        b'data: {"choices":[{}]}\n\n',
+        b"\n\n",
     ],
 )
-def test_catalogued_streams(name: str, ended: bool) -> None:
-    """Every chat stream of the catalogue passes unchanged, and only the cut one lacks its end."""
-    entries = {entry["name"]: entry for entry in json.loads(CATALOGUE.read_text("utf-8"))}
-    stream = entries[name]["stream"].encode()
+def test_what_is_only_preamble(event: bytes) -> None:
+    """Before these nothing of the answer was said, so another upstream could still give it."""
+    watch = StreamWatch()
+    assert passed(watch, event) == event
+    assert not watch.content_seen
+    assert (watch.text, watch.output_tokens_estimate) == ("", 0)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        HELLO,
+        STOP,
+        legacy("Hi"),
+        delta(role="assistant", content="Hi"),
+        delta(refusal="No."),
+        delta(tool_calls=[{"index": 0, "id": "call_1", "function": {"name": "f", "arguments": ""}}]),
+        delta(function_call={"name": "f"}),
+        delta(audio={"id": "audio_1"}),
+        delta(reasoning_content="Hm."),
+        delta(context={"citations": [{"content": "x"}]}),
+        delta(something_new=1),
+        b'data: {"choices":[{"delta":{},"finish_reason":"content_filter"}]}\n\n',
+        b'data: {"choices":[{"text":"","finish_reason":"length"}]}\n\n',
+        b"data: {\n\n",
+        b"data: Hello\n\n",
+        b'data: {"choices":5}\n\n',
+        b'data: {"choices":[{"delta":"Hi"}]}\n\n',
+        b'data: {"choices":[{"delta":{"content":"\xff"}}]}\n\n',
+        b'data: {"choices":[{"delta":{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}}]}\n\n",
+        b'data: {"choices":[{"delta":{"x":' + b"[" * 900 + b"1" + b"]" * 900 + b"}}]}\n\n",
+    ],
+)
+def test_what_is_content(event: bytes) -> None:
+    """A part of the answer of whatever kind, its end, and what cannot be read: it might be an answer."""
+    watch = StreamWatch()
+    assert passed(watch, FILTER, ROLE, event) == FILTER + ROLE + event
+    assert watch.content_seen
+
+
+def test_content_stays_seen() -> None:
+    """What comes behind content does not take it back."""
+    watch = StreamWatch()
+    passed(watch, FILTER, HELLO, ANNOTATION, ERROR)
+    assert watch.content_seen
+
+
+def test_what_was_said() -> None:
+    """The text so far is kept for an error that tells how far a stream came."""
+    watch = StreamWatch()
+    passed(watch, FILTER, ROLE, content("Grüße "), content("aus "), ANNOTATION, content("東京"))
+    assert watch.text == "Grüße aus 東京"
+
+
+def test_what_was_said_in_a_legacy_completion() -> None:
+    """There a choice has a text and no delta."""
+    watch = StreamWatch()
+    passed(watch, FILTER, legacy("Once"), legacy(" more"))
+    assert watch.text == "Once more"
+
+
+@pytest.mark.parametrize("first", [{"index": 0}, {}, {"index": None}])
+def test_only_the_first_choice_is_told(first: dict[str, Any]) -> None:
+    """Of several choices the text of the first is kept; all of them count."""
+    watch = StreamWatch()
+    for said in ("ab", "cd"):
+        for index, text in (({"index": 1}, "other"), (first, said)):
+            choice = {**index, "delta": {"content": text}}
+            watch.feed(b"data: " + json.dumps({"choices": [choice]}).encode() + b"\n\n")
+    assert watch.text == "abcd"
+    assert watch.output_tokens_estimate == 4  # 14 bytes
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"refusal": "No."},
+        {"tool_calls": [{"function": {"arguments": "{}"}}]},
+        {"reasoning_content": "Hm."},
+        {"content": [{"type": "text", "text": "parts"}]},
+    ],
+)
+def test_only_content_is_told(members: dict[str, Any]) -> None:
+    """Refusals, tool calls and thoughts are no text of the answer."""
+    watch = StreamWatch()
+    passed(watch, content("Hi"), delta(**members), content("!"))
+    assert watch.text == "Hi!"
+
+
+@pytest.mark.parametrize(
+    ("events", "tokens"),
+    [
+        ([content("")], 0),
+        ([content("a")], 1),
+        ([content("abcd")], 1),
+        ([content("abcd"), content("e")], 2),
+        ([content("東京")], 2),
+        ([delta(refusal="No way!")], 2),
+        ([legacy("abcde")], 2),
+        ([delta(role="assistant", content="abcd")], 1),
+        ([delta(tool_calls=[{"index": 0, "function": {"arguments": '{"a":1}'}}])], 2),
+        ([delta(tool_calls=[{"id": "call", "type": "func", "function": {"name": "n", "arguments": ""}}])], 3),
+        ([FILTER, ROLE, STOP, USAGE, DONE], 0),
+    ],
+)
+def test_how_much_was_said(events: list[bytes], tokens: int) -> None:
+    """Without reported usage four bytes of what was said count as a token, however it was cut."""
+    watch = StreamWatch()
+    passed(watch, *events)
+    assert watch.output_tokens_estimate == tokens
+
+
+def test_a_text_without_measure_is_not_kept() -> None:
+    """Only the first MiB of a text is kept, cut between letters; all of it counts."""
+    watch = StreamWatch()
+    watch.feed(content("a"))
+    for _ in range(3):
+        watch.feed(content("ü" * (LONGEST_TEXT // 4)))
+    assert watch.text == "a" + "ü" * (LONGEST_TEXT // 2 - 1)
+    assert watch.output_tokens_estimate == (3 * LONGEST_TEXT // 2 + 1 + 3) // 4
+
+
+def test_a_stream_of_100_mb_needs_no_more_memory() -> None:
+    """What a watch keeps does not grow with the stream."""
+    watch = StreamWatch(hide_usage=True)
+    part = content("x" * 50_000) + ANNOTATION
+    tracemalloc.start()
+    try:
+        for _ in range(2_000):
+            watch.feed(part[:30_000])
+            watch.feed(part[30_000:])
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert watch.output_tokens_estimate == 25_000_000
+    assert peak < 4 * LONGEST_TEXT
+
+
+def error_of(stream: bytes) -> Failure | None:
+    watch = StreamWatch()
+    assert passed(watch, stream) == stream
+    return watch.error
+
+
+def test_an_error_as_an_event() -> None:
+    """An error under status 200 is classified, so that another upstream can be tried."""
+    assert error_of(FILTER + ERROR) == Failure(FailureKind.CAPACITY, "overloaded", 200)
+
+
+@pytest.mark.parametrize(
+    ("event", "expected"),
+    [
+        (b'data: {"error":"boom"}\n\n', Failure(FailureKind.SERVER, "boom", 200)),
+        (
+            b'data: {"error":{"code":"429","message":"Try again in 2 seconds."}}\n\n',
+            Failure(FailureKind.QUOTA, "Try again in 2 seconds.", 200, 2),
+        ),
+        (
+            b'data: {"error":{"code":500,"message":"x"},"choices":[]}\n\n',
+            Failure(FailureKind.SERVER, "x", 200),
+        ),
+        (b'event: error\r\ndata: {"error":{"message":"x"}}\r\n\r\n', Failure(FailureKind.SERVER, "x", 200)),
+        (b'data: {"error":{"message":"x"}}', Failure(FailureKind.SERVER, "x", 200)),
+        (b'data: {"error":{},"choices":[]}\n\n', None),
+        (b'data: {"error":null}\n\n', None),
+        (content('{"error":{"message":"x"}}'), None),
+    ],
+)
+def test_what_an_error_says(event: bytes, expected: Failure | None) -> None:
+    """By the rules for answers; a text about an error is none."""
+    assert error_of(event) == expected
+
+
+def test_the_first_error_counts() -> None:
+    """What follows an error is only its echo."""
+    echo = b'data: {"error":{"code":"400","message":"later"}}\n\n'
+    assert error_of(ERROR + echo) == error_of(ERROR)
+
+
+# Of every stream of the catalogue: ended, content_seen, kind of the error, text.
+EXPECTED = {
+    "stream_error_after_content": (True, True, FailureKind.SERVER, "Hel"),
+    "stream_overloaded_first_event": (True, False, FailureKind.CAPACITY, ""),
+    "stream_filtered_default": (True, True, None, "Well, "),  # a verdict on the answer, not a failure
+    "stream_filtered_no_done": (True, True, None, "Well, "),
+    "stream_async_filter_ok": (True, True, None, "Color"),
+    "stream_async_filter_late_block": (True, True, None, "Some text"),
+    "stream_cut": (False, True, None, "Hel"),
+    "responses_stream_filtered": (True, False, FailureKind.CONTENT_FILTER, ""),  # told by the last event
+    "responses_stream_error_flat": (True, False, FailureKind.SERVER, ""),
+    "responses_incomplete_filter": (True, True, None, ""),
+}
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_catalogued_streams(name: str) -> None:
+    """Every stream of the catalogue passes unchanged, and is understood."""
+    stream = STREAMS[name].encode()
     watch = StreamWatch(hide_usage=True)
     assert passed(watch, stream) == stream
-    assert watch.ended is ended
+    kind = watch.error.kind if watch.error else None
+    assert (watch.ended, watch.content_seen, kind, watch.text) == EXPECTED[name]
