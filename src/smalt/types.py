@@ -142,11 +142,12 @@ class NoticeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something happened to an upstream; `text` says it in one sentence with the numbers."""
+    """Something happened to an upstream; `text` says it for people, `data` the numbers for programs."""
 
     kind: NoticeKind
     upstream: str
     text: str
+    data: Mapping[str, int | float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,5 +43,5 @@ class WatchedStream:
         self._call.finish(self._spent(), estimated=self._watch.usage is None, error=error)
 
     def _spent(self) -> Usage:
-        """As reported; else the prompt's estimate and a token per event."""
-        return self._watch.usage or Usage(self._call.prompt_tokens, self._watch.events)
+        """As reported; else the prompt's estimate and that of the text that came."""
+        return self._watch.usage or Usage(self._call.prompt_tokens, self._watch.output_tokens_estimate)
