@@ -245,9 +245,16 @@ class UpstreamTimeout(UpstreamError):
 
 
 class StreamInterrupted(UpstreamError):
-    """A stream broke after content had reached the caller; it is never silently repeated."""
+    """A stream broke after content had reached the caller; it is never silently repeated.
+
+    `partial`: the text received so far, up to 1 MiB; empty where it is not kept (the gateway).
+    """
 
     code = "stream_interrupted"
     http_status = None
     status = "ABORTED"
     resolution = ("Ask again, or continue from the text received so far.",)
+
+    def __init__(self, message: str, *, partial: str = "") -> None:
+        super().__init__(message)
+        self.partial = partial

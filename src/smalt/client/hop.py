@@ -7,7 +7,7 @@ taken apart, and building it anew for every attempt would cost more than all of 
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from smalt.dispatch.run import Answer, SendFailed
 from smalt.dispatch.target import Origin
@@ -21,6 +21,7 @@ MOST_IDLE_CONNECTIONS: Final = 100
 IDLE_S: Final = 30.0
 
 Headers = list[tuple[bytes, bytes]]
+StreamT = TypeVar("StreamT")
 
 
 class Libraries(NamedTuple):
@@ -42,6 +43,48 @@ class Outbound:
     timeout: dict[str, float | None]
 
 
+class Stream:
+    """A streamed answer. Iterating gives the pieces as they come, from wherever the last one stopped. Raises
+    SendFailed."""
+
+    def __init__(self, core: ModuleType, response: "httpcore2.Response") -> None:
+        self._response = response
+        self._pieces = self._read(core)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._pieces
+
+    def close(self) -> None:
+        self._response.close()
+
+    def _read(self, core: ModuleType) -> Iterator[bytes]:
+        try:
+            yield from self._response.iter_stream()
+        except _errors(core) as error:
+            raise send_failed(core, error) from None
+
+
+class AsyncStream:
+    """The same for an event loop."""
+
+    def __init__(self, core: ModuleType, response: "httpcore2.Response") -> None:
+        self._response = response
+        self._pieces = self._read(core)
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._pieces
+
+    async def aclose(self) -> None:
+        await self._response.aclose()
+
+    async def _read(self, core: ModuleType) -> AsyncIterator[bytes]:
+        try:
+            async for piece in self._response.aiter_stream():
+                yield piece
+        except _errors(core) as error:
+            raise send_failed(core, error) from None
+
+
 class Hop:
     """Sends. Safe for threads."""
 
@@ -49,28 +92,20 @@ class Hop:
         self._libraries = libraries
         self._pool: httpcore2.ConnectionPool = libraries.core.ConnectionPool(**_pool_options(libraries))
 
-    def send(self, outbound: Outbound) -> "Answer[httpcore2.Response]":
+    def send(self, outbound: Outbound) -> "Answer[Stream]":
         """The answer: a stream of events open, anything else whole. Raises SendFailed."""
         core = self._libraries.core
         try:
             response: httpcore2.Response = self._pool.handle_request(_request(core, outbound))
             if _is_event_stream(response):
-                return _answer(response, None, outbound)
+                return _answer(response, outbound, stream=Stream(core, response))
             try:
                 content = response.read()
             finally:
                 response.close()
         except _errors(core) as error:
             raise send_failed(core, error) from None
-        return _answer(response, _plain(self._libraries, response, content), outbound)
-
-    def events(self, response: "httpcore2.Response") -> Iterator[bytes]:
-        """The pieces of a stream as they come. Raises SendFailed."""
-        core = self._libraries.core
-        try:
-            yield from response.iter_stream()
-        except _errors(core) as error:
-            raise send_failed(core, error) from None
+        return _answer(response, outbound, _plain(self._libraries, response, content))
 
     def close(self) -> None:
         self._pool.close()
@@ -85,29 +120,20 @@ class AsyncHop:
             **_pool_options(libraries)
         )
 
-    async def send(self, outbound: Outbound) -> "Answer[httpcore2.Response]":
+    async def send(self, outbound: Outbound) -> "Answer[AsyncStream]":
         """The answer: a stream of events open, anything else whole. Raises SendFailed."""
         core = self._libraries.core
         try:
             response: httpcore2.Response = await self._pool.handle_async_request(_request(core, outbound))
             if _is_event_stream(response):
-                return _answer(response, None, outbound)
+                return _answer(response, outbound, stream=AsyncStream(core, response))
             try:
                 content = await response.aread()
             finally:
                 await response.aclose()
         except _errors(core) as error:
             raise send_failed(core, error) from None
-        return _answer(response, _plain(self._libraries, response, content), outbound)
-
-    async def events(self, response: "httpcore2.Response") -> AsyncIterator[bytes]:
-        """The pieces of a stream as they come. Raises SendFailed."""
-        core = self._libraries.core
-        try:
-            async for piece in response.aiter_stream():
-                yield piece
-        except _errors(core) as error:
-            raise send_failed(core, error) from None
+        return _answer(response, outbound, _plain(self._libraries, response, content))
 
     async def aclose(self) -> None:
         await self._pool.aclose()
@@ -153,11 +179,10 @@ def _request(core: ModuleType, outbound: Outbound) -> "httpcore2.Request":
 
 
 def _answer(
-    response: "httpcore2.Response", content: bytes | None, outbound: Outbound
-) -> "Answer[httpcore2.Response]":
+    response: "httpcore2.Response", outbound: Outbound, body: bytes = b"", stream: StreamT | None = None
+) -> Answer[StreamT]:
     headers = [(name.lower(), value) for name, value in response.headers]
-    stream = response if content is None else None
-    return Answer(response.status, headers, content or b"", stream, outbound.rewrites)
+    return Answer(response.status, headers, body, stream, outbound.rewrites)
 
 
 def _plain(libraries: Libraries, response: "httpcore2.Response", content: bytes) -> bytes:

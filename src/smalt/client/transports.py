@@ -10,15 +10,13 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from smalt.client.door import Door
-from smalt.client.events import AsyncEventBody, EventBody
-from smalt.client.hop import AsyncHop, Hop, Libraries
+from smalt.client.events import AsyncEventBody, EventBody, begun, begun_async
+from smalt.client.hop import AsyncHop, AsyncStream, Hop, Libraries, Stream
 from smalt.dispatch.dispatcher import OpenCall, new_id
 from smalt.dispatch.run import Answer, run, run_async
-from smalt.dispatch.watched import WatchedStream
 from smalt.errors import MissingExtra, SmaltError
 
 if TYPE_CHECKING:
-    import httpcore2
     import httpx2
 
     from smalt.assemble import Assembly
@@ -77,17 +75,17 @@ class _Transport:
     def handle_request(self, request: "httpx2.Request") -> "httpx2.Response":
         door, hop, request_id, body = self._door, self._hop, new_id(), request.read()
 
-        def send(upstream: str, call: OpenCall) -> "Answer[httpcore2.Response]":
-            return hop.send(door.outbound(upstream, call, request, body))
+        def send(upstream: str, call: OpenCall) -> Answer[Stream]:
+            return begun(hop.send(door.outbound(upstream, call, request, body)), call)
 
         try:
             call = door.open(request, body, request_id)
             answer = run(call, send)
         except SmaltError as error:
             return door.refusal(error, request_id)
-        if answer.stream is None:
+        if answer.stream is None or answer.watched is None:
             return door.whole(call, answer)
-        return door.stream(call, answer, self.event_body(hop, WatchedStream(call), answer.stream))
+        return door.stream(call, answer, self.event_body(answer.stream, answer.watched))
 
     def close(self) -> None:
         self._hop.close()
@@ -106,17 +104,17 @@ class _AsyncTransport:
     async def handle_async_request(self, request: "httpx2.Request") -> "httpx2.Response":
         door, hop, request_id, body = self._door, self._hop, new_id(), await request.aread()
 
-        async def send(upstream: str, call: OpenCall) -> "Answer[httpcore2.Response]":
-            return await hop.send(door.outbound(upstream, call, request, body))
+        async def send(upstream: str, call: OpenCall) -> Answer[AsyncStream]:
+            return await begun_async(await hop.send(door.outbound(upstream, call, request, body)), call)
 
         try:
             call = door.open(request, body, request_id)
             answer = await run_async(call, send)
         except SmaltError as error:
             return door.refusal(error, request_id)
-        if answer.stream is None:
+        if answer.stream is None or answer.watched is None:
             return door.whole(call, answer)
-        return door.stream(call, answer, self.event_body(hop, WatchedStream(call), answer.stream))
+        return door.stream(call, answer, self.event_body(answer.stream, answer.watched))
 
     async def aclose(self) -> None:
         await self._hop.aclose()

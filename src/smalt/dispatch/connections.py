@@ -333,6 +333,18 @@ class Response:
             raise self._failed
         return b"".join(self._held) if self._held_bytes <= limit_bytes else None
 
+    async def piece(self) -> bytes | None:
+        """What has arrived since the last one, None at the end; `relay` gives the rest. Raises SendFailed."""
+        self._may_hold = 0
+        if not self._held:
+            self.resume()
+        while not self._held and not self._done:
+            await self._wait()
+        if self._failed is not None:
+            raise self._failed
+        data, self._held, self._held_bytes = b"".join(self._held), [], 0
+        return data or None
+
     def relay(self, on_chunk: OnChunk, on_end: OnEnd, *, idle_s: float) -> None:
         """Hand every body byte to `on_chunk` as it comes, then call `on_end` once; a silence of `idle_s`
         seconds counts as a failure."""

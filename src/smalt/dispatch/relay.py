@@ -21,10 +21,9 @@ class Writer(Protocol):
     def throttle(self, source: Response) -> None: ...
 
 
-async def relay_events(source: Response, call: OpenCall, writer: Writer, *, idle_s: float) -> None:
+async def relay_events(source: Response, stream: WatchedStream, writer: Writer, *, idle_s: float) -> None:
     """Forward a stream of events until it has ended. Cancelled when the caller leaves: the upstream is
     dropped at once."""
-    stream = WatchedStream(call)
 
     def forward(data: bytes) -> None:
         events = stream.feed(data)
@@ -32,6 +31,7 @@ async def relay_events(source: Response, call: OpenCall, writer: Writer, *, idle
             writer.write(events)
 
     try:
+        writer.write(stream.held())
         failed = await _drain(source, forward, writer, idle_s=idle_s)
     except BaseException:
         stream.leave()

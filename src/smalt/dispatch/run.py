@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar, assert_never
+from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar, assert_never
 
 import msgspec
 
@@ -18,6 +18,9 @@ from smalt.wire.hints import read_hints
 from smalt.wire.usage import read_usage
 
 UPSTREAM_IDS = frozenset({b"apim-request-id", b"x-request-id"})  # support asks for the first
+if TYPE_CHECKING:
+    from smalt.dispatch.watched import WatchedStream
+
 Headers = Sequence[tuple[bytes, bytes]]
 StreamT = TypeVar("StreamT")
 
@@ -29,12 +32,20 @@ class SendFailed(Exception):
         super().__init__(text)
         self.failure = Failure(kind, text)
 
+    @classmethod
+    def of(cls, failure: Failure) -> Self:
+        """For a failure that is known more exactly."""
+        failed = cls(failure.kind, failure.text)
+        failed.failure = failure
+        return failed
+
 
 @dataclass(slots=True)
 class Answer(Generic[StreamT]):
     """What an upstream answered: `body` whole, or `stream` to be relayed. Header names in lower case.
 
-    `rewrites`: what was changed in the request. `usage`: as a whole answer reported it.
+    `rewrites`: what was changed in the request. `usage`: as a whole answer reported it. `watched`: of a
+    stream of events, which has begun.
     """
 
     status: int
@@ -43,6 +54,7 @@ class Answer(Generic[StreamT]):
     stream: StreamT | None = None
     rewrites: tuple[str, ...] = ()
     usage: Usage | None = None
+    watched: "WatchedStream | None" = None
 
 
 class Sender(Protocol[StreamT]):

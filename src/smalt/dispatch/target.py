@@ -69,7 +69,7 @@ class Target:
     def outgoing(self, facts: Facts, deployment: str, body: bytes) -> Outgoing:
         """`body` as this resource wants it for `deployment`."""
         rewrites = []
-        if self.api != "classic" and (facts.model != deployment or facts.names_deployment):
+        if not self._named_by_path(facts.operation) and (facts.model != deployment or facts.names_deployment):
             body = rewrite.set_model(body, deployment)
             rewrites.append("model")
         if self._must_ask_for_usage(facts, body):
@@ -77,14 +77,17 @@ class Target:
             rewrites.append("stream_options")
         return Outgoing(self._path(facts.operation, deployment), body, tuple(rewrites))
 
+    def _named_by_path(self, operation: Operation) -> bool:
+        if self.api != "classic":
+            return False
+        return paths.path_names_deployment(paths.azure_surface(operation, self.api_version), operation)
+
     def _path(self, operation: Operation, deployment: str) -> str:
-        match self.api:
-            case "classic":
-                return _classic_path(operation, deployment, self.api_version)
-            case "v1":
-                return paths.v1_path(operation)
-            case "openai":
-                return paths.openai_path(operation, self.base_path)
+        if self.api == "openai":
+            return paths.openai_path(operation, self.base_path)
+        if self.api == "v1" or paths.azure_surface(operation, self.api_version) is paths.Surface.V1:
+            return paths.v1_path(operation)
+        return _classic_path(operation, deployment, self.api_version)
 
     def _must_ask_for_usage(self, facts: Facts, body: bytes) -> bool:
         known = self.api != "classic" or self.api_version >= INCLUDE_USAGE_SINCE

@@ -1,11 +1,14 @@
 """The sender of the gateway: one attempt to one upstream over our own connections."""
 
+import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 
 from smalt.dispatch.connections import Connections, Response
 from smalt.dispatch.dispatcher import OpenCall
 from smalt.dispatch.run import Answer, SendFailed
 from smalt.dispatch.target import Target, Timeouts
+from smalt.dispatch.watched import PREAMBLE_S, WatchedStream
 from smalt.types import FailureKind
 
 LARGEST_WHOLE = 8 * 1024 * 1024  # bytes; a larger JSON answer is relayed as it comes
@@ -39,6 +42,8 @@ class Upstreams:
         response = await self._connections.send(target.origin, head, outgoing.body, limit_s=limit_s)
         answer = await _take(response)
         answer.rewrites = outgoing.rewrites
+        if answer.stream is not None and call.facts.stream:
+            answer.watched = await _begun(answer.stream, call)
         return answer
 
 
@@ -58,6 +63,23 @@ async def _take(response: Response) -> Answer[Response]:
         response.close()
         raise SendFailed(FailureKind.TRUNCATED, f"HTTP {response.status} with an error body beyond measure")
     return Answer(response.status, response.headers, stream=response)
+
+
+async def _begun(response: Response, call: OpenCall) -> WatchedStream:
+    """The stream, held until its content begins, or for a while. Raises SendFailed if it begins with an
+    error."""
+    stream = WatchedStream(call)
+    try:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PREAMBLE_S):
+                while (data := await response.piece()) is not None:
+                    if stream.begin(data):
+                        return stream
+                stream.begin_at_end()
+    except BaseException:
+        response.close()
+        raise
+    return stream
 
 
 def _is_event_stream(response: Response) -> bool:

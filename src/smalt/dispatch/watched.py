@@ -1,19 +1,52 @@
-"""A stream of events on its way to the caller: what is forwarded, and how its call ends."""
+"""A stream of events on its way to the caller: how it begins, what is forwarded, and how its call ends."""
 
+from typing import Final
+
+from smalt.core.reactions import REACTIONS
 from smalt.dispatch.dispatcher import OpenCall
 from smalt.dispatch.run import SendFailed
 from smalt.errors import StreamInterrupted
-from smalt.types import Usage
+from smalt.types import FailureKind, Usage
 from smalt.wire.error_body import error_event
 from smalt.wire.sse import StreamWatch
 
+PREAMBLE_S: Final = 2.0  # a stream that has brought no content by then is passed on as it is
+
+# Errors that another upstream would not make, too. As first event of a stream they are the attempt's failure.
+_ELSEWHERE: Final = {
+    kind for kind, reaction in REACTIONS.items() if not reaction.final and kind is not FailureKind.CONTEXT
+}
+
 
 class WatchedStream:
-    """Ends its call exactly once: by `last`, or by `leave` if the caller goes first."""
+    """First `begin` holds what comes until there is content, so that an error before it can still fail over.
+    Then the stream is relayed, and ends its call exactly once: by `last`, or by `leave` if the caller goes
+    first. `keep_text`: what was said so far goes with the error of a stream that breaks.
+    """
 
-    def __init__(self, call: OpenCall) -> None:
+    def __init__(self, call: OpenCall, *, keep_text: bool = False) -> None:
         self._call = call
-        self._watch = StreamWatch(hide_usage=not call.facts.asks_usage)
+        self._keep_text = keep_text
+        self._watch = StreamWatch(hide_usage=not call.facts.asks_usage, keep_text=keep_text)
+        self._held = b""
+
+    def begin(self, data: bytes) -> bool:
+        """Hold this; whether the stream has begun. Raises SendFailed if it begins with an error."""
+        self._held += self._watch.feed(data)
+        self._stop_at_error()
+        return self._watch.content_seen or self._watch.error is not None
+
+    def begin_at_end(self) -> None:
+        """The upstream has ended and nothing but preamble came. Raises SendFailed."""
+        self._held += self._watch.rest()
+        self._stop_at_error()
+        if not self._watch.ended:
+            raise SendFailed(FailureKind.TRUNCATED, "the stream ended before it had begun")
+
+    def held(self) -> bytes:
+        """What was held, to be forwarded first."""
+        held, self._held = self._held, b""
+        return held
 
     def feed(self, data: bytes) -> bytes:
         """What to forward of the bytes that came."""
@@ -23,14 +56,14 @@ class WatchedStream:
         """The upstream is done. A stream that broke, or stopped without its end, gets an error event."""
         rest = self._watch.rest()
         if failed is not None:
-            error = StreamInterrupted(f"the stream broke: {failed}")
+            error = self._interrupted(f"the stream broke: {failed}")
         elif not self._watch.ended:
-            error = StreamInterrupted("the stream stopped without a finish reason")
+            error = self._interrupted("the stream stopped without a finish reason")
         else:
-            self._finish()
+            self._finish(None if self._watch.error is None else str(self._watch.error.kind))
             return rest
         self._finish(error.code)
-        return error_event(error)
+        return rest + error_event(error, self._call.facts.operation)
 
     def leave(self) -> None:
         """The caller takes no more; some stop reading at the end mark, which is no loss."""
@@ -38,6 +71,14 @@ class WatchedStream:
             self._finish()
         else:
             self._call.abandon(self._spent())
+
+    def _stop_at_error(self) -> None:
+        error = self._watch.error
+        if error is not None and not self._watch.content_seen and error.kind in _ELSEWHERE:
+            raise SendFailed.of(error)
+
+    def _interrupted(self, message: str) -> StreamInterrupted:
+        return StreamInterrupted(message, partial=self._watch.text if self._keep_text else "")
 
     def _finish(self, error: str | None = None) -> None:
         self._call.finish(self._spent(), estimated=self._watch.usage is None, error=error)

@@ -58,5 +58,8 @@ class ModelCalls:
             exchange.respond(answer.status, headers, answer.body)
             return
         exchange.start(answer.status, headers)
-        relay = relay_events if call.facts.stream else relay_bytes
-        await relay(answer.stream, call, exchange, idle_s=self._timeouts.stream_idle_s)
+        idle_s = self._timeouts.stream_idle_s
+        if answer.watched is not None:
+            await relay_events(answer.stream, answer.watched, exchange, idle_s=idle_s)
+        else:
+            await relay_bytes(answer.stream, call, exchange, idle_s=idle_s)

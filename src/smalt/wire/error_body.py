@@ -2,7 +2,7 @@
 
 import msgspec
 
-from smalt.errors import SmaltError, UpstreamError
+from smalt.errors import SmaltError, StreamInterrupted, UpstreamError
 from smalt.types import Operation
 
 
@@ -23,6 +23,7 @@ def error_event(error: SmaltError, operation: Operation = Operation.CHAT) -> byt
 
 
 def _fields(error: SmaltError) -> dict[str, object]:
+    partial = {"partial": error.partial} if isinstance(error, StreamInterrupted) and error.partial else {}
     return {
         "message": error.message,
         "type": error.type,
@@ -31,6 +32,7 @@ def _fields(error: SmaltError) -> dict[str, object]:
         "retryable": error.retryable,
         "resolution": error.resolution,
         "grpc_status": error.status,
+        **partial,
     }
 
 

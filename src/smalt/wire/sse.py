@@ -72,18 +72,20 @@ _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 class StreamWatch:
     """Feed it what arrives and forward what it returns: whole events, unchanged.
 
-    `hide_usage`: leave out the usage chunk, because the caller did not ask for it. `usage`: as reported,
-    None so far. `ended`: a finish reason, `[DONE]`, a final event or an error has passed. `content_seen`:
-    more than preamble has come: a part of the answer, its regular end, or what cannot be read. `error`: the
-    first error that came as an event; of a response that failed without a word only after `rest`.
+    `hide_usage`: leave out the usage chunk, because the caller did not ask for it. `keep_text`: for `text`.
+    `usage`: as reported, None so far. `ended`: a finish reason, `[DONE]`, a final event or an error has
+    passed. `content_seen`: more than preamble has come: a part of the answer, its regular end, or what cannot
+    be read. `error`: the first error that came as an event; of a response that failed without a word only
+    after `rest`.
     """
 
-    def __init__(self, *, hide_usage: bool = False) -> None:
+    def __init__(self, *, hide_usage: bool = False, keep_text: bool = True) -> None:
         self.usage: Usage | None = None
         self.ended = False
         self.content_seen = False
         self.error: Failure | None = None
         self._hide_usage = hide_usage
+        self._keeps_bytes = LONGEST_TEXT if keep_text else 0
         self._failed = False
         self._text = bytearray()
         self._output_bytes = 0
@@ -211,7 +213,7 @@ class StreamWatch:
     def _note_said(self, value: object, *, shown: bool) -> None:
         self.content_seen = True
         said = _said(value)
-        if shown and len(self._text) < LONGEST_TEXT:
+        if shown and len(self._text) < self._keeps_bytes:
             self._text += said
         self._output_bytes += len(said)
 
