@@ -303,7 +303,8 @@ class Call:
         line, deadline_s = self._shared.line, self._asker.deadline_s
         waiter = self._waiter or self._new_waiter()
         at_s = {state: self._free_at_s(state, now) for state in waiter.wants}
-        if now >= deadline_s or min(at_s.values(), default=NEVER) > deadline_s:
+        soonest_s = min(at_s.values(), default=NEVER)
+        if now >= deadline_s or soonest_s > deadline_s or soonest_s == NEVER:
             return None
         if self._waiter is None:
             if line.full:
