@@ -1,78 +1,349 @@
 import pytest
+from tests.unit.core.builders import NEVER, WINDOW_S, load
 
-from smalt.core.limits import TokenWindow, arrival_charge
-from smalt.types import Facts, Operation
+from smalt.core.limits import MINUTE_S, NOMINAL_TPM, StandardQuota, Window, request_windows
+from smalt.types import QuotaHints, Usage
+
+ONE = load(1)
 
 
-@pytest.mark.parametrize(("max_tokens", "expected"), [(None, 116), (50, 150), (0, 100)])
-def test_the_charge_on_arrival(max_tokens: int | None, expected: int) -> None:
-    """Azure counts the prompt and the cap on output; 16 stand in for a cap nobody named."""
-    facts = Facts(Operation.CHAT, "gpt-4o", prompt_tokens=100, max_tokens=max_tokens)
-    assert arrival_charge(facts) == expected
+def quota(limit_tpm: int | None = 1_000, limit_rpm: float | None = None, *, spent: int = 0) -> StandardQuota:
+    """`spent` at the time 0."""
+    made = StandardQuota(limit_tpm, limit_rpm)
+    if spent:
+        made.charge(load(spent), 0)
+    return made
+
+
+def charge(quota: StandardQuota, *times_s: float) -> StandardQuota:
+    """One request of one token at each of them."""
+    for now in times_s:
+        quota.charge(ONE, now)
+    return quota
 
 
 def test_a_window_fills_up() -> None:
-    """Tokens fit up to the limit and not one more."""
-    window = TokenWindow(1_000)
+    """Up to the limit and not one more."""
+    window = Window(MINUTE_S, 1_000)
     window.charge(600, 0)
     assert window.fits(400, 59)
     assert not window.fits(401, 59)
 
 
-def test_a_window_starts_with_its_first_charge() -> None:
-    """The minute begins when the first tokens are charged."""
-    window = TokenWindow(1_000)
-    window.charge(600, 30)
-    window.charge(100, 40)
-    assert (window.ends_s, window.charged(89.9), window.charged(90)) == (90, 700, 0)
+def test_a_window_begins_with_its_first_charge() -> None:
+    """And lasts a minute and what the first request may have lost on its way to Azure."""
+    window = Window(MINUTE_S, 1_000)
+    window.charge(600, 0)
+    window.charge(100, 10)
+    assert (window.begins_s, window.ends_s) == (0, WINDOW_S)
+    assert (window.spent_now(60.01), window.spent_now(WINDOW_S)) == (700, 0)
 
 
-def test_a_new_minute_forgets() -> None:
-    """After the minute the window is empty and starts anew."""
-    window = TokenWindow(1_000)
+def test_a_new_window_forgets() -> None:
+    """After the end everything fits, and the next charge begins a new one."""
+    window = Window(MINUTE_S, 1_000)
     window.charge(1_000, 0)
-    window.charge(10, 60)
-    assert (window.charged(60), window.ends_s) == (10, 120)
+    assert not window.fits(1, 60)
+    assert window.fits(1_000, WINDOW_S)
+    window.charge(10, WINDOW_S)
+    assert (window.spent, window.ends_s) == (10, 2 * WINDOW_S)
 
 
-def test_without_a_limit_everything_fits() -> None:
-    """No limit of ours never refuses, but is counted."""
-    window = TokenWindow(None)
-    window.charge(10**9, 0)
-    assert window.fits(10**9, 0)
-    assert not window.exceeded_by(10**9)
-    assert window.charged(0) == 10**9
-
-
-@pytest.mark.parametrize(("tokens", "expected"), [(1_000, False), (1_001, True)])
-def test_what_exceeds_a_whole_minute(tokens: int, expected: bool) -> None:
-    """More than the limit exceeds it, whatever else is in the window."""
-    assert TokenWindow(1_000).exceeded_by(tokens) is expected
-
-
-def test_a_request_larger_than_the_limit_needs_a_minute_for_itself() -> None:
-    """Its size is an estimate: it may go when nothing else went, and then the minute is full."""
-    window = TokenWindow(1_000)
-    assert window.fits(5_000, 0)
-    window.charge(5_000, 0)
-    assert not window.fits(1, 59)
-    window.charge(1, 60)
-    assert not window.fits(5_000, 60)
+def test_an_untouched_window_takes_more_than_its_limit() -> None:
+    """The amount is an estimate; where nothing else was spent the upstream can decide."""
+    window = Window(MINUTE_S, 1_000)
+    window.charge(0, 0)
+    assert window.fits(5_000, 1)
+    window.charge(1, 1)
+    assert not window.fits(5_000, 2)
 
 
 def test_giving_back() -> None:
-    """Tokens of a request that never left are free again."""
-    window = TokenWindow(1_000)
+    """What never left is free again."""
+    window = Window(MINUTE_S, 1_000)
     window.charge(600, 0)
     window.charge(300, 5)
     window.give_back(300, 5)
-    assert window.charged(5) == 600
+    assert window.spent == 600
 
 
-def test_giving_back_after_the_minute_changes_nothing() -> None:
+@pytest.mark.parametrize("begins_s", [0, 0.1, 7.3, 1_234.567, 98_765.432_1])
+def test_giving_back_what_began_the_window(begins_s: float) -> None:
+    """The first charge is in the window like any other, whatever floating point makes of the times."""
+    window = Window(MINUTE_S, 1_000)
+    window.charge(600, begins_s)
+    window.give_back(600, begins_s)
+    assert window.spent == 0
+
+
+def test_giving_back_after_the_window_changes_nothing() -> None:
     """A charge of a minute that has passed is not taken from the next one."""
-    window = TokenWindow(1_000)
+    window = Window(MINUTE_S, 1_000)
     window.charge(600, 0)
-    window.charge(100, 60)
+    window.charge(100, 70)
     window.give_back(600, 0)
-    assert window.charged(60) == 100
+    assert window.spent == 100
+
+
+def test_nothing_is_spent_less_than_not_at_all() -> None:
+    """Azure may have told in between that less was spent."""
+    window = Window(MINUTE_S, 1_000)
+    window.charge(600, 0)
+    window.spent = 100
+    window.give_back(600, 0)
+    assert window.spent == 0
+
+
+@pytest.mark.parametrize(
+    ("limit_rpm", "expected"),
+    [
+        (None, []),
+        (600, [(1, 10), (10, 100)]),
+        (60, [(1, 1), (10, 10)]),
+        (59, [(10, 9)]),
+        (6, [(10, 1)]),
+        (5, [(60, 5)]),
+        (0.5, [(60, 1)]),
+    ],
+)
+def test_requests_are_counted_by_the_second_and_by_ten(
+    limit_rpm: float | None, expected: list[tuple[float, float]]
+) -> None:
+    """Where that would be less than one request, by the minute; one is always allowed."""
+    assert [(window.span_s, window.limit) for window in request_windows(limit_rpm)] == expected
+
+
+def test_a_quota_takes_tokens_up_to_its_limit() -> None:
+    """The prompt and the most that may be answered count together."""
+    made = quota(spent=600)
+    assert made.fits(load(300, 100), 1)
+    assert not made.fits(load(300, 101), 1)
+
+
+def test_without_a_limit_everything_fits() -> None:
+    """And nothing exceeds it."""
+    made = quota(None, spent=10**9)
+    assert made.fits(load(10**9), 1)
+    assert made.free_at_s(load(10**9), 1) == 1
+    assert not made.exceeded_by(load(10**9))
+
+
+def test_a_spent_second_refuses_the_next_request() -> None:
+    """600 a minute are ten a second; the eleventh may go in the next one."""
+    made = charge(quota(None, 600), *[0.0] * 10)
+    assert not made.fits(ONE, 0.5)
+    assert made.free_at_s(ONE, 0.5) == 1.02
+    assert made.fits(ONE, 1.02)
+
+
+def test_a_second_with_room_refuses_nobody() -> None:
+    """Nine of ten are not ten."""
+    made = charge(quota(None, 600), *[0.0] * 9)
+    assert made.fits(ONE, 0.5)
+    assert made.free_at_s(ONE, 0.5) == 0.5
+
+
+def test_spent_ten_seconds_refuse_the_next_request() -> None:
+    """60 a minute: ten in ten seconds, although the second has room again."""
+    made = charge(quota(None, 60), *[0.0] * 10)
+    assert not made.fits(ONE, 9.999)
+    assert made.free_at_s(ONE, 9.999) == 10.02
+    assert made.fits(ONE, 10.02)
+
+
+def test_the_later_end_of_tokens_and_requests_counts() -> None:
+    """A request needs room in every window."""
+    made = quota(1_000, 60)
+    made.charge(load(900), 0)
+    assert made.free_at_s(load(50), 0.5) == 1.02
+    assert made.free_at_s(load(200), 0.5) == WINDOW_S
+
+
+def test_a_request_larger_than_the_quota_waits_for_nothing() -> None:
+    """No minute will take it beside others."""
+    made = quota(spent=1)
+    assert made.exceeded_by(load(1_001))
+    assert made.free_at_s(load(1_001), 1) == NEVER
+    assert not made.exceeded_by(load(1_000))
+    assert made.free_at_s(load(1_000), 1) == WINDOW_S
+
+
+def test_a_request_larger_than_the_quota_is_charged_nothing() -> None:
+    """Azure refuses it without counting its tokens, or admits it and says what remains."""
+    made = charge(quota(1_000, 60), 0)
+    made.charge(load(1_001), 0.5)
+    assert (made.tokens.spent, made.charged_tokens) == (1, 1)
+    assert [window.spent for window in made.requests] == [2, 2]
+
+
+def test_giving_back_a_request_that_never_left() -> None:
+    """Its tokens and its place in every window of requests."""
+    made = charge(quota(1_000, 60), 0)
+    assert not made.fits(ONE, 0.5)
+    made.give_back(ONE, 0)
+    assert (made.tokens.spent, [window.spent for window in made.requests]) == (0, [0, 0])
+    assert made.fits(ONE, 0.5)
+
+
+def test_giving_back_one_of_many_leaves_the_window_full() -> None:
+    """When more than the limit had gone."""
+    made = charge(quota(None, 600), *[0.0] * 11)
+    made.give_back(ONE, 0)
+    assert not made.fits(ONE, 0.5)
+
+
+def test_giving_back_a_request_larger_than_the_quota() -> None:
+    """It was charged no tokens, so none come back."""
+    made = quota(1_000, 60, spent=500)
+    made.charge(load(1_001), 1.5)
+    made.give_back(load(1_001), 1.5)
+    assert (made.tokens.spent, [window.spent for window in made.requests]) == (500, [0, 1])
+
+
+def test_real_usage_corrects_nothing() -> None:
+    """Azure keeps what it charged on arrival."""
+    made = quota(spent=500)
+    made.settle(load(500), Usage(10, 10), 1)
+    assert made.tokens.spent == 500
+
+
+def tell(made: StandardQuota, sent_at_s: float = 0, since: float = 0, now: float = 1, **hints: int) -> None:
+    made.tell(QuotaHints(**hints), sent_at_s, since, now)
+
+
+def test_azure_tells_what_remains() -> None:
+    """That is what counts, and what was charged later comes on top."""
+    made = quota(spent=500)
+    tell(made, since=120, limit_tokens=1_000, remaining_tokens=700)
+    assert made.tokens.spent == 420
+
+
+def test_azure_tells_of_what_others_spent() -> None:
+    """The limit is ours, the tokens are everybody's."""
+    made = quota(1_000, spent=500)
+    tell(made, limit_tokens=1_200, remaining_tokens=100)
+    assert (made.tokens.limit, made.tokens.spent) == (1_000, 1_100)
+
+
+def test_azure_tells_a_lower_limit() -> None:
+    """A temporary reduction: it counts at once, and goes when Azure says so."""
+    made = quota(1_000, spent=100)
+    tell(made, limit_tokens=300, remaining_tokens=200)
+    assert made.exceeded_by(load(301))
+    tell(made, limit_tokens=1_200, remaining_tokens=1_100)
+    assert made.tokens.limit == 1_000
+
+
+def test_azure_tells_a_limit_that_nobody_configured() -> None:
+    """Known is better than none."""
+    made = quota(None)
+    tell(made, limit_tokens=1_200)
+    assert made.exceeded_by(load(1_201))
+
+
+def test_nothing_remains_less_than_everything() -> None:
+    """More may remain than the limit says, for a moment."""
+    made = quota(spent=10)
+    tell(made, limit_tokens=1_000, remaining_tokens=1_200)
+    assert made.tokens.spent == 0
+
+
+def test_what_remained_in_an_earlier_minute_says_nothing_of_this_one() -> None:
+    """An answer may come after the window its request was sent in."""
+    made = quota(spent=10)
+    made.charge(load(20), 70)
+    tell(made, sent_at_s=0, now=71, limit_tokens=1_000, remaining_tokens=0)
+    assert made.tokens.spent == 20
+
+
+def test_what_is_not_said_changes_nothing() -> None:
+    """A limit without what remains, or nothing at all."""
+    made = quota(spent=10)
+    tell(made, limit_tokens=1_000)
+    tell(made, remaining_tokens=5)
+    tell(made)
+    assert (made.tokens.limit, made.tokens.spent) == (1_000, 10)
+
+
+def test_azure_tells_what_remains_of_the_requests() -> None:
+    """Of the window with that limit; never less than we know of."""
+    made = charge(quota(None, 60), 0)
+    tell(made, limit_requests=10, remaining_requests=3)
+    assert [window.spent for window in made.requests] == [1, 7]
+    tell(made, limit_requests=10, remaining_requests=9)
+    assert [window.spent for window in made.requests] == [1, 7]
+
+
+def test_no_request_remains() -> None:
+    """Then the window is full until its end."""
+    made = charge(quota(None, 60), 0)
+    tell(made, limit_requests=10, remaining_requests=0)
+    assert made.free_at_s(ONE, 2) == 10.02
+
+
+def test_requests_of_an_unknown_window_say_nothing() -> None:
+    """Azure does not say which of its windows it tells of; a limit we do not know is none of ours."""
+    made = charge(quota(None, 60), 0)
+    tell(made, limit_requests=7, remaining_requests=0)
+    tell(made, limit_requests=10)
+    assert [window.spent for window in made.requests] == [1, 1]
+
+
+def test_a_refusal_ends_the_minute_when_it_says() -> None:
+    """Azure's window is not quite ours."""
+    made = quota(spent=900)
+    made.refused_until(20, 10)
+    assert made.free_at_s(load(200), 10) == 20
+    assert made.fits(load(1_000), 20)
+
+
+@pytest.mark.parametrize(("until_s", "ends_s"), [(10.02, WINDOW_S), (10.03, 10.03)])
+def test_a_short_refusal_may_be_of_the_requests(until_s: float, ends_s: float) -> None:
+    """Only what lasts longer than the windows of requests can be of the tokens."""
+    made = quota(1_000, 60, spent=900)
+    made.refused_until(until_s, 5)
+    assert made.tokens.ends_s == ends_s
+
+
+@pytest.mark.parametrize(("limit_tpm", "expected"), [(1_000, 0.5), (None, 500 / NOMINAL_TPM)])
+def test_a_share_is_what_is_spent_of_the_minute(limit_tpm: int | None, expected: float) -> None:
+    """Of the limit, or of a usual one where none is known."""
+    made = quota(limit_tpm, spent=500)
+    assert made.share(60) == expected
+    assert made.share(WINDOW_S) == 0
+
+
+def test_a_share_is_that_of_the_requests_where_those_are_spent_more() -> None:
+    """Those of the longest window."""
+    made = charge(quota(1_000, 60), 0, 2, 4)
+    assert made.share(5) == 0.3
+    made.charge(load(500), 5)
+    assert made.share(5) == 0.503
+    assert made.share(11) == 0.503
+
+
+def test_an_untouched_quota_has_no_share() -> None:
+    """Idle is idle."""
+    assert quota(1_000, 60).share(0) == 0
+
+
+def test_a_nearly_spent_minute_is_told_once() -> None:
+    """At four fifths, and again in the next minute."""
+    made = quota(spent=799)
+    assert not made.nearly_spent()
+    made.charge(ONE, 1)
+    assert [made.nearly_spent() for _ in range(2)] == [True, False]
+    made.charge(load(900), 100)
+    assert made.nearly_spent()
+
+
+def test_what_has_no_limit_is_never_nearly_spent() -> None:
+    """However much it is."""
+    assert not quota(None, spent=10**9).nearly_spent()
+
+
+def test_all_that_was_ever_charged_is_counted() -> None:
+    """Over every minute, so that what was charged since some moment can be told."""
+    made = quota(spent=500)
+    made.charge(load(300), 100)
+    assert made.charged_tokens == 800
