@@ -301,16 +301,18 @@ class Call:
     def _wait(self, now: float) -> Send | Wait | Fail | None:
         """A place in the line, if waiting can help; on taking it the turn may be ours at once."""
         line, deadline_s = self._shared.line, self._asker.deadline_s
-        waiter = self._waiter or self._new_waiter()
-        at_s = {state: self._free_at_s(state, now) for state in waiter.wants}
+        at_s = self._free_at_s(now)
         soonest_s = min(at_s.values(), default=NEVER)
         if now >= deadline_s or soonest_s > deadline_s or soonest_s == NEVER:
             return None
-        if self._waiter is None:
-            if line.full:
-                return self._refuse(QueueFull(f"{len(line):,} calls wait for a free upstream already"))
-            line.join(waiter)
-            self._waiter = waiter
+        claimed = self._to_claim(at_s, now)
+        if self._waiter is not None:
+            line.claim(self._waiter, claimed, now)
+        elif line.full:
+            return self._refuse(QueueFull(f"{len(line):,} calls wait for a free upstream already"))
+        else:
+            self._waiter = Waiter(claimed, self._asker.caller, self._asker.wake, self._not_before_s)
+            line.join(self._waiter)
             chosen = self._choose(now)
             if chosen is not None:
                 return self._send(chosen, now)
@@ -322,21 +324,25 @@ class Call:
         self._choices[-1] = self._choices[-1]._replace(waits_until_s=until_s)
         return Wait(min(until_s, deadline_s))
 
-    def _new_waiter(self) -> Waiter:
-        wants = [
-            state
+    def _free_at_s(self, now: float) -> dict[UpstreamState, float]:
+        """When waiting makes each upstream possible that this call could be sent to."""
+        load, not_before_s = self._load, self._not_before_s
+        return {
+            state: max(not_before_s.get(state, now), state.free_at_s(load, now))
             for tier in self._tiers
             for state in tier.states
-            if self._not_before_s.get(state, 0.0) < NEVER and not state.exceeded_by(self._load)
-        ]
-        return Waiter(wants, self._asker.caller, self._asker.wake, self._not_before_s)
+            if not_before_s.get(state, 0.0) < NEVER and not state.exceeded_by(load)
+        }
+
+    def _to_claim(self, at_s: dict[UpstreamState, float], now: float) -> list[UpstreamState]:
+        """All, or the first to be free if the request is too large where others still find room."""
+        if any(state.outgrown_by(self._load, now) for state in at_s):
+            return [min(at_s, key=lambda state: at_s[state])]
+        return list(at_s)
 
     def _is_my_turn(self, state: UpstreamState, now: float) -> bool:
         """Whether nobody ahead claims the upstream now, or it is not yet time to see."""
         return self._not_before_s.get(state, now) > now or self._own_obstacle(state, now) is None
-
-    def _free_at_s(self, state: UpstreamState, now: float) -> float:
-        return max(self._not_before_s.get(state, now), state.free_at_s(self._load, now))
 
     def _end_waiting(self, now: float, *, served: bool) -> None:
         if self._waiter is not None:

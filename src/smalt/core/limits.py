@@ -19,6 +19,7 @@ TRAVEL_S: Final = (
 )
 NOMINAL_TPM: Final = 120_000.0  # stands in for an unknown limit when loads are compared; a usual first grant
 NEARLY_SPENT: Final = 0.8  # of a minute's tokens; told once
+CROWDED: Final = 0.9  # of a minute's tokens; the rest is too little to be left to smaller requests
 OUTPUT_UNSAID_TOKENS: Final = 16  # what Microsoft's API simulator charges for a request without a maximum
 
 
@@ -44,6 +45,9 @@ class Quota(Protocol):
 
     def exceeded_by(self, load: Load) -> bool:
         """Whether it is more than the whole quota."""
+
+    def outgrown_by(self, load: Load, now: float) -> bool:
+        """Whether there is room for many requests, but not for this one."""
 
     def charge(self, load: Load, now: float) -> float:
         """A request goes. Gives what of `charged_tokens` Azure has counted when it answers it, at least."""
@@ -136,6 +140,10 @@ class StandardQuota:
 
     def exceeded_by(self, load: Load) -> bool:
         return load.tokens > self.tokens.limit
+
+    def outgrown_by(self, load: Load, now: float) -> bool:
+        window = self.tokens
+        return not window.fits(load.tokens, now) and window.spent < CROWDED * window.limit
 
     def charge(self, load: Load, now: float) -> float:
         """A request larger than the limit is charged nothing: Azure refuses it without counting its tokens,

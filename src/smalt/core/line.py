@@ -1,8 +1,9 @@
 """The line of calls that wait for a free upstream: bounded, in order, fair to every caller.
 
 A waiting call claims every upstream it could be sent to; later calls leave those alone, also when a smaller
-request of theirs would fit. Callers take turns: the n-th waiting call of one is level with the n-th of any
-other. Nobody polls: whoever may be first for an upstream that may have become free is woken.
+request of theirs would fit. A request too large for what is left where many others find room claims only the
+upstream that will take it first. Callers take turns: the n-th waiting call of one is level with the n-th of
+any other. Nobody polls: whoever may be first for an upstream that may have become free is woken.
 """
 
 from bisect import insort
@@ -14,27 +15,27 @@ from smalt.core.upstream import UpstreamState
 class Waiter:
     """A place in the line.
 
-    `wants`: upstreams the call could be sent to; `not_before_s`: of those it has failed on, when it may
+    `claimed`: upstreams that later calls leave to it; `not_before_s`: of those it has failed on, when it may
     return; `wake`: asks it to try again.
     """
 
-    __slots__ = ("caller", "not_before_s", "turn", "wake", "wants")
+    __slots__ = ("caller", "claimed", "not_before_s", "turn", "wake")
 
     def __init__(
         self,
-        wants: list[UpstreamState],
+        claimed: list[UpstreamState],
         caller: str,
         wake: Callable[[], None],
         not_before_s: dict[UpstreamState, float],
     ) -> None:
-        self.wants = wants
+        self.claimed = claimed
         self.caller = caller
         self.wake = wake
         self.not_before_s = not_before_s
         self.turn = (0, 0)
 
     def claims(self, state: UpstreamState, now: float) -> bool:
-        return state in self.wants and self.not_before_s.get(state, now) <= now
+        return state in self.claimed and self.not_before_s.get(state, now) <= now
 
 
 class Line:
@@ -64,8 +65,19 @@ class Line:
         waiter.turn = (max(self._round, turn), self._joined)
         own[waiter] = None
         insort(self._waiters, waiter, key=lambda other: other.turn)
-        for state in waiter.wants:
+        for state in waiter.claimed:
             state.waiting += 1
+
+    def claim(self, waiter: Waiter, states: list[UpstreamState], now: float) -> None:
+        """These instead of what it claimed until now."""
+        before, waiter.claimed = waiter.claimed, states
+        if before == states:
+            return
+        for state in states:
+            state.waiting += 1
+        for state in before:
+            state.waiting -= 1
+        self.freed(before, now)
 
     def leave(self, waiter: Waiter, now: float, *, served: bool) -> None:
         """The call goes on or gives up: those behind it may be first now."""
@@ -76,9 +88,9 @@ class Line:
             del self._callers[waiter.caller]
         if served:
             self._served(waiter)
-        for state in waiter.wants:
+        for state in waiter.claimed:
             state.waiting -= 1
-        self.freed(waiter.wants, now)
+        self.freed(waiter.claimed, now)
 
     def _served(self, waiter: Waiter) -> None:
         turn, _ = waiter.turn

@@ -38,6 +38,10 @@ class ProvisionedQuota:
         """Never: the bucket may overflow."""
         return False
 
+    def outgrown_by(self, load: Load, now: float) -> bool:
+        """Never: as above."""
+        return False
+
     def charge(self, load: Load, now: float) -> float:
         self._add(self._cost(load.input_tokens, load.output_tokens), now)
         return self.charged_tokens

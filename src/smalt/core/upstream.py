@@ -85,6 +85,12 @@ class UpstreamState:
         """Whether the request is more than a whole minute's quota."""
         return any(quota.exceeded_by(load) for quota in self.quotas)
 
+    def outgrown_by(self, load: Load, now: float) -> bool:
+        """Whether it has room for many requests, but not for this one."""
+        if self.health.resting(now) is not None:
+            return False
+        return any(quota.outgrown_by(load, now) for quota in self.quotas)
+
     def takes_longer_prompts_than(self, other: "UpstreamState") -> bool:
         """As far as is known. Provisioned deployments of one model take shorter ones than those paid by token
         (Azure OpenAI, models: gpt-4.1)."""
