@@ -54,11 +54,13 @@ class ProvisionedQuota:
         self._add(used - self._cost(load.input_tokens, load.output_tokens), now)
 
     def tell(self, hints: QuotaHints, sent_at_s: float, charged_since: float, now: float) -> None:
+        """Only upwards, by what others have used: our own requests are known better than from an answer, which
+        lacks those it has overtaken and may hold corrections that we have made since, too."""
         if hints.utilization is None:
             return
-        self._content_now(now)
         drained = (now - sent_at_s) * self._drain_per_s
-        self._content = max(0.0, hints.utilization * self._brim + charged_since - drained)
+        told = hints.utilization * self._brim + charged_since - drained
+        self._content = max(self._content_now(now), told)
 
     def refused_until(self, until_s: float, now: float) -> None:
         """Full until then: the content that drains to the brim by that time."""
