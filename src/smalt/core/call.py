@@ -36,6 +36,7 @@ TRIED: Final = "tried"  # obstacle: this call has failed there and may not retur
 CLAIMED: Final = "claimed"  # obstacle: a call ahead in the line waits for it
 GOLDEN: Final = 0.618_033_988_75  # makes another random number of the first for every further attempt
 NOTHING: Final = Usage(0)
+ESTIMATE_DOUBT: Final = 2  # times as large as estimated a request may be
 
 
 @dataclass(frozen=True, slots=True)
@@ -431,9 +432,10 @@ class Call:
         )
 
     def _size_considered(self, failure: Failure, state: UpstreamState) -> Failure:
-        """Told to wait for hours: if the request exceeds the quota of a whole minute, that is the cause."""
+        """Told to wait for hours: if the request may exceed the quota of a whole minute, that is the cause."""
         waits_long = failure.wait_s is not None and failure.wait_s > LONGEST_WAIT_S
-        if failure.kind is FailureKind.QUOTA and waits_long and state.exceeded_by(self._load):
+        most = self._load._replace(tokens=ESTIMATE_DOUBT * self._load.tokens)
+        if failure.kind is FailureKind.QUOTA and waits_long and state.exceeded_by(most):
             return replace(failure, kind=FailureKind.OVERSIZED)
         return failure
 
