@@ -132,13 +132,16 @@ async def _wait_async(call: OpenCall, until_s: float) -> None:
     woken, loop = asyncio.Event(), asyncio.get_running_loop()
 
     def wake() -> None:
-        with suppress(RuntimeError):  # the loop was closed with the call still waiting
+        try:
             loop.call_soon_threadsafe(woken.set)
+        except RuntimeError:  # the loop was closed with the call still waiting: nobody drives it any more
+            call.abandon()
 
     call.on_wake = wake
     if not call.woken:
         with suppress(TimeoutError):
-            await asyncio.wait_for(woken.wait(), max(0.0, until_s - time.monotonic()))
+            async with asyncio.timeout(until_s - time.monotonic()):
+                await woken.wait()
     call.woken = False
 
 

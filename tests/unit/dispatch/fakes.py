@@ -3,18 +3,23 @@
 import asyncio
 import heapq
 import itertools
+import selectors
+import threading
 from collections.abc import Awaitable, Callable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from smalt.core.engine import Engine
-from smalt.core.settings import EngineSettings, RetrySpec, RouteSpec, UpstreamSpec
+from smalt.core.settings import EngineSettings, PoolSpec, RetrySpec, RouteSpec, UpstreamSpec
+from smalt.dispatch import dispatcher as dispatcher_module
+from smalt.dispatch import run as run_module
 from smalt.dispatch.connections import Connection, Response
 from smalt.dispatch.dispatcher import Dispatcher, OpenCall, Sink
 from smalt.dispatch.run import SendFailed
 from smalt.dispatch.target import Origin
-from smalt.types import CallRecord, Facts, FailureKind, Operation
+from smalt.types import CallRecord, Facts, FailureKind, Notice, Operation
 
 OK = b"HTTP/1.1 200 OK\r\nX-Region: East\r\ncontent-length: 2\r\n\r\nok"
 ORIGIN = Origin("127.0.0.1", 80, tls=False)
@@ -143,23 +148,33 @@ class Taker:
         return b"".join(self.chunks)
 
 
-def make_engine(*tiers: str, retry: RetrySpec | None = None) -> Engine:
-    """Each tier as `east/a west/a`, all of the model gpt-4o."""
-    names = [tuple(tier.split()) for tier in tiers or ("east/a west/a",)]
-    specs = {name: UpstreamSpec(name, "gpt-4o", region="eastus") for tier in names for name in tier}
-    return Engine(EngineSettings(specs, {"gpt-4o": RouteSpec("gpt-4o", tuple(names))}, retry or RetrySpec()))
+def make_engine(
+    *tiers: str, retry: RetrySpec | None = None, max_waiting: int = 1_000, **upstream: Any
+) -> Engine:
+    """Each tier as `east/a west/a`, all of the model gpt-4o. `upstream`: further settings of each."""
+    pool = PoolSpec(tuple(tuple(tier.split()) for tier in tiers or ("east/a west/a",)))
+    specs = {
+        name: UpstreamSpec(name, "gpt-4o", region="eastus", **upstream)
+        for tier in pool.tiers
+        for name in tier
+    }
+    routes = {"gpt-4o": RouteSpec("gpt-4o", (pool,))}
+    return Engine(EngineSettings(specs, routes, retry=retry or RetrySpec(), max_waiting=max_waiting))
 
 
 def make_facts(*, stream: bool = False, asks_usage: bool = False) -> Facts:
-    return Facts(Operation.CHAT, "gpt-4o", stream=stream, prompt_tokens=84, asks_usage=asks_usage)
+    return Facts(Operation.CHAT, "gpt-4o", stream=stream, prompt_bytes=332, asks_usage=asks_usage)
 
 
 class Office:
-    """A dispatcher whose records are kept."""
+    """A dispatcher whose records and notices are kept."""
 
     def __init__(self, engine: Engine | None = None, *sinks: Sink) -> None:
         self.records: list[CallRecord] = []
-        self.dispatcher = Dispatcher(engine or make_engine(), (self.records.append, *sinks))
+        self.notices: list[Notice] = []
+        self.dispatcher = Dispatcher(
+            engine or make_engine(), (self.records.append, *sinks), (self.notices.append,)
+        )
 
     def open(self, facts: Facts | None = None, *, total_s: float = 600.0) -> OpenCall:
         return self.dispatcher.open(facts or make_facts(), "id-1", total_s=total_s)
@@ -175,3 +190,57 @@ class Office:
     @property
     def in_flight(self) -> int:
         return sum(status.in_flight for status in self.dispatcher.status())
+
+    @property
+    def waiting(self) -> int:
+        """Places in the line, of each upstream that is waited for."""
+        return sum(status.waiting for status in self.dispatcher.status())
+
+
+class Time:
+    """Stands in for the clock of both loops. Whoever would wait only moves it; but first `meanwhile` is
+    played, one event for each wait, which then takes no time. `waited`: seconds, wait by wait."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1_000.0
+        self.waited: list[float] = []
+        self.meanwhile: list[Callable[[], object]] = []
+        clock = SimpleNamespace(monotonic=lambda: self.now)
+        monkeypatch.setattr(dispatcher_module, "time", clock)
+        monkeypatch.setattr(run_module, "time", clock)
+        monkeypatch.setattr(run_module, "threading", SimpleNamespace(Event=lambda: _Event(self)))
+
+    def wait(self, seconds: float) -> None:
+        if self.meanwhile:
+            self.meanwhile.pop(0)()
+        else:
+            self.waited.append(seconds)
+            self.now += seconds
+
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """An event loop in this time."""
+        loop = asyncio.SelectorEventLoop(_Selector(self))
+        loop.time = lambda: self.now  # type: ignore[method-assign]
+        return loop
+
+
+class _Event(threading.Event):
+    def __init__(self, time: Time) -> None:
+        super().__init__()
+        self._time = time
+
+    def wait(self, timeout: float | None = None) -> bool:
+        assert timeout is not None
+        self._time.wait(timeout)
+        return self.is_set()
+
+
+class _Selector(selectors.SelectSelector):
+    def __init__(self, time: Time) -> None:
+        super().__init__()
+        self._time = time
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if timeout:
+            self._time.wait(timeout)
+        return super().select(0)

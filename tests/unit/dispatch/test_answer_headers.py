@@ -2,7 +2,7 @@ import pytest
 from tests.unit.dispatch.fakes import Office
 
 from smalt.core.engine import Engine
-from smalt.core.settings import EngineSettings, RouteSpec, UpstreamSpec
+from smalt.core.settings import EngineSettings, PoolSpec, RouteSpec, UpstreamSpec
 from smalt.dispatch.answer_headers import answer_headers, request_headers
 from smalt.dispatch.run import Answer
 from smalt.types import Failure, FailureKind, Usage
@@ -82,7 +82,8 @@ def test_the_upstreams_request_id_wins() -> None:
 def test_names_cannot_break_headers(name: str) -> None:
     """Deployments may be called anything."""
     spec = UpstreamSpec(f"east/{name}", "gpt-4o", region=name)
-    engine = Engine(EngineSettings({spec.name: spec}, {"gpt-4o": RouteSpec("gpt-4o", ((spec.name,),))}))
+    route = RouteSpec("gpt-4o", (PoolSpec(((spec.name,),)),))
+    engine = Engine(EngineSettings({spec.name: spec}, {"gpt-4o": route}))
     headers = dict(headers_of(Answer(200, []), Office(engine)))
     for header in (b"x-smalt-upstream", b"x-smalt-region"):
         assert headers[header].isascii()

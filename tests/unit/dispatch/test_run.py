@@ -1,22 +1,21 @@
 import asyncio
 from collections.abc import Callable, Sequence
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from tests.unit.dispatch.fakes import Office, make_engine
+from tests.unit.dispatch.fakes import Office, Time, make_engine
 
+from smalt.core.call import Send, Wait
 from smalt.core.reactions import REACTIONS
-from smalt.core.settings import RetrySpec
-from smalt.dispatch import dispatcher as dispatcher_module
-from smalt.dispatch import run as run_module
+from smalt.core.settings import RetrySpec, Throughput
 from smalt.dispatch.dispatcher import OpenCall
-from smalt.dispatch.run import Answer, SendFailed, judge, run, run_async
+from smalt.dispatch.run import Answer, AsyncSender, SendFailed, judge, run, run_async
 from smalt.errors import NoUpstreamAvailable, RateLimited, SmaltError, UpstreamTimeout
-from smalt.types import CallRecord, FailureKind, Fate, Usage
+from smalt.types import CallRecord, Facts, FailureKind, Fate, Operation, Usage
 
 BODY = b'{"choices":[],"usage":{"prompt_tokens":10,"completion_tokens":3}}'
 REFUSED = b'{"error":{"code":"invalid_request_error","message":"no such parameter"}}'
+THROTTLED = Answer[Any](429, [(b"retry-after-ms", b"2500")], b"{}")
 Event = Answer[Any] | BaseException
 Drive = Callable[[OpenCall, "Script"], Answer[Any]]
 
@@ -40,18 +39,26 @@ def drive_sync(call: OpenCall, script: Script) -> Answer[Any]:
     return run(call, script)
 
 
-def drive_async(call: OpenCall, script: Script) -> Answer[Any]:
+def sender(script: Script) -> AsyncSender[Any]:
     async def send(upstream: str, call: OpenCall) -> Answer[Any]:
         await asyncio.sleep(0)
         return script(upstream, call)
 
-    return asyncio.run(run_async(call, send))
+    return send
+
+
+def drive_async(call: OpenCall, script: Script) -> Answer[Any]:
+    return asyncio.run(run_async(call, sender(script)))
 
 
 @pytest.fixture(params=[drive_sync, drive_async], ids=["sync", "async"])
 def drive(request: pytest.FixtureRequest) -> Drive:
     chosen: Drive = request.param
     return chosen
+
+
+def facts(*, max_tokens: int) -> Facts:
+    return Facts(Operation.CHAT, "gpt-4o", max_tokens=max_tokens)
 
 
 def ok(body: bytes = BODY) -> Answer[Any]:
@@ -84,7 +91,7 @@ def test_every_kind_of_failure_is_recorded_and_answered_elsewhere(drive: Drive, 
     if kind is FailureKind.TIMEOUT:
         with pytest.raises(UpstreamTimeout):
             drive(call, script)
-    elif REACTIONS[kind].final:
+    elif REACTIONS[kind].final or kind is FailureKind.CONTEXT:  # no window here is larger
         with pytest.raises(RuntimeError):  # a sender that judged an answer itself would lose it
             drive(call, script)
     else:
@@ -135,7 +142,7 @@ def test_the_error_of_the_last_resort(drive: Drive) -> None:
     """When every attempt has failed, the error names them all, and the call is told once."""
     office = Office(make_engine("east/a", "west/a", retry=RetrySpec(max_attempts=2)))
     script = Script(SendFailed(FailureKind.CONNECT, "refused"), SendFailed(FailureKind.RESET, "cut"))
-    with pytest.raises(NoUpstreamAvailable, match=r"east/a: refused; .*west/a: cut"):
+    with pytest.raises(NoUpstreamAvailable, match=r"east/a \(eastus\): refused; .*west/a \(eastus\): cut"):
         drive(office.open(), script)
     assert told(office.records).error == NoUpstreamAvailable.code
     assert office.in_flight == 0
@@ -153,25 +160,111 @@ def test_no_attempt_at_all(drive: Drive) -> None:
     assert [record.attempts == () for record in office.records] == [False, True]
 
 
-def test_waiting_takes_as_long_as_it_must(drive: Drive, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With nothing else free the call waits until the upstream is, and no longer."""
-    now, slept = [1_000.0], list[float]()
+@pytest.mark.usefixtures("time")
+class TestWaiting:
+    """With nothing free a call waits in line, in a thread or in an event loop."""
 
-    def sleep(seconds: float) -> None:
-        slept.append(seconds)
-        now[0] += seconds
+    @pytest.fixture
+    def time(self, monkeypatch: pytest.MonkeyPatch) -> Time:
+        return Time(monkeypatch)
 
-    async def sleep_async(seconds: float) -> None:
-        sleep(seconds)
+    @pytest.fixture(params=["sync", "async"])
+    def drive(self, request: pytest.FixtureRequest, time: Time) -> Drive:
+        if request.param == "sync":
+            return drive_sync
 
-    clock = SimpleNamespace(monotonic=lambda: now[0], sleep=sleep)
-    monkeypatch.setattr(dispatcher_module, "time", clock)
-    monkeypatch.setattr(run_module, "time", clock)
-    monkeypatch.setattr(run_module, "asyncio", SimpleNamespace(sleep=sleep_async))
+        def drive(call: OpenCall, script: Script) -> Answer[Any]:
+            with asyncio.Runner(loop_factory=time.loop) as runner:
+                return runner.run(run_async(call, sender(script)))
+
+        return drive
+
+    def test_waiting_takes_as_long_as_it_must(self, drive: Drive, time: Time) -> None:
+        """Until the upstream takes calls again, and no longer."""
+        office = Office(make_engine("east/a"))
+        assert drive(office.open(), Script(THROTTLED, ok())).status == 200
+        assert time.waited == [2.5]
+        assert office.waiting == 0
+
+    def test_what_ends_wakes_who_waits(self, drive: Drive, time: Time) -> None:
+        """An answer of few tokens leaves room in the bucket of a provisioned deployment: at once."""
+        office = Office(make_engine("east/a", throughput=Throughput(60, 1.0)))
+        other = office.answered(facts(max_tokens=300))
+        time.meanwhile = [lambda: other.finish(Usage(1, 1))]
+        assert drive(office.open(facts(max_tokens=1)), Script(ok())).status == 200
+        assert time.waited == []
+
+    def test_a_caller_who_leaves_wakes_who_waits(self, drive: Drive, time: Time) -> None:
+        """The next in line does not wait for the time at which that one would have gone."""
+        office = Office(make_engine("east/a", limit_rpm=60))
+        office.answered()
+        ahead = office.open()
+        assert isinstance(ahead.next(), Wait)
+        time.meanwhile = [ahead.abandon]
+        assert drive(office.open(), Script(ok())).status == 200
+        assert sum(time.waited) == pytest.approx(1.02)
+
+    def test_woken_before_it_waits(self, drive: Drive, time: Time) -> None:
+        """What happens between the decision to wait and the wait is not missed."""
+        office = Office(make_engine("east/a"))
+        call = office.open()
+        call._wake()
+        assert drive(call, Script(THROTTLED, ok())).status == 200
+        assert time.waited == [2.5]  # it was asked once more, and waited for the rest
+
+    def test_woken_too_early(self, drive: Drive, time: Time) -> None:
+        """Being woken is no promise: who finds nothing free waits on."""
+        office = Office(make_engine("east/a"))
+        call = office.open()
+        time.meanwhile = [call._wake] * 3
+        assert drive(call, Script(THROTTLED, ok())).status == 200
+        assert (time.waited, time.meanwhile) == ([2.5], [])
+
+    def test_no_longer_than_the_caller_waits(self, drive: Drive, time: Time) -> None:
+        """Who is behind others cannot know when its turn comes; it gives up when its time is over."""
+        office = Office(make_engine("east/a", limit_rpm=60))
+        office.answered()
+        ahead = office.open()
+        ahead.next()
+        with pytest.raises(RateLimited):
+            drive(office.open(total_s=2), Script())
+        assert sum(time.waited) == pytest.approx(2)
+        assert office.waiting == 1
+
+
+async def test_leaving_at_the_moment_of_being_woken() -> None:
+    """Who is cancelled is not sent, whatever else happens at the same time."""
     office = Office(make_engine("east/a"))
-    script = Script(Answer(429, [(b"retry-after-ms", b"2500")], b"{}"), ok())
-    assert drive(office.open(), script).status == 200
-    assert slept == [2.5]
+    call, script = office.open(), Script(THROTTLED, ok())
+    task = asyncio.ensure_future(run_async(call, sender(script)))
+    for _ in range(4):
+        await asyncio.sleep(0)
+    assert office.waiting == 1
+    call._wake()
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert (script.asked, office.waiting) == (["east/a"], 0)
+
+
+def test_waking_after_the_loop_was_closed() -> None:
+    """Nobody drives that call any more: it leaves the line, and the next one is woken in its place."""
+    office = Office(make_engine("east/a", throughput=Throughput(60, 1.0)))
+    other = office.answered(facts(max_tokens=300))
+    loop = asyncio.new_event_loop()
+    lost = loop.create_task(run_async(office.open(), sender(Script())))
+    for _ in range(3):
+        loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+    behind = office.open()
+    assert isinstance(behind.next(), Wait)
+    assert office.waiting == 2
+    other.finish(Usage(1, 1))
+    assert (behind.woken, office.waiting) == (True, 1)
+    assert isinstance(behind.next(), Send)
+    lost.get_coro().close()  # type: ignore[union-attr]
+    lost._log_destroy_pending = False  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
