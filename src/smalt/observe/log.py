@@ -26,11 +26,15 @@ def log_trouble(record: CallRecord) -> None:
     if record.error is not None:
         causes.append(record.error)
     session = "" if record.session is None else f" session={record.session}"
-    text = f"{record.request_id} {record.model}{session}: {'; '.join(causes)}"
-    # names come from callers: they must not begin lines of their own
-    logger.warning("%s", text if text.isprintable() else ascii(text))
+    logger.warning("%s", _one_line(f"{record.request_id} {record.model}{session}: {'; '.join(causes)}"))
 
 
 def log_notice(notice: Notice) -> None:
     """What happened to an upstream; the numbers ride along as attributes of the log record."""
-    logger.warning("%s: %s", notice.upstream, notice.text, extra={"upstream": notice.upstream, **notice.data})
+    text = _one_line(f"{notice.upstream}: {notice.text}")
+    logger.warning("%s", text, extra={"upstream": notice.upstream, **notice.data})
+
+
+def _one_line(text: str) -> str:
+    """Names come from callers, causes from upstreams: they must not begin lines of their own."""
+    return text if text.isprintable() else ascii(text)
