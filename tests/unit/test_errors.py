@@ -32,6 +32,7 @@ PROMISES = {
     "upstream_auth_failed": (502, "UNAVAILABLE", False),
     "unauthorized": (401, "UNAUTHENTICATED", False),
     "rate_limit_exceeded": (429, "RESOURCE_EXHAUSTED", True),
+    "queue_full": (429, "RESOURCE_EXHAUSTED", True),
     "no_upstream_available": (503, "UNAVAILABLE", True),
     "timeout": (504, "DEADLINE_EXCEEDED", False),
     "stream_interrupted": (None, "ABORTED", False),

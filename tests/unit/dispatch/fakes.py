@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from smalt.core.engine import Engine
-from smalt.core.settings import EngineSettings, PoolSpec, RetrySpec, RouteSpec, UpstreamSpec
+from smalt.core.settings import BreakerSpec, EngineSettings, PoolSpec, RetrySpec, RouteSpec, UpstreamSpec
 from smalt.dispatch import dispatcher as dispatcher_module
 from smalt.dispatch import run as run_module
 from smalt.dispatch.connections import Connection, Response
@@ -149,7 +149,11 @@ class Taker:
 
 
 def make_engine(
-    *tiers: str, retry: RetrySpec | None = None, max_waiting: int = 1_000, **upstream: Any
+    *tiers: str,
+    retry: RetrySpec | None = None,
+    breaker: BreakerSpec | None = None,
+    max_waiting: int = 1_000,
+    **upstream: Any,
 ) -> Engine:
     """Each tier as `east/a west/a`, all of the model gpt-4o. `upstream`: further settings of each."""
     pool = PoolSpec(tuple(tuple(tier.split()) for tier in tiers or ("east/a west/a",)))
@@ -159,7 +163,15 @@ def make_engine(
         for name in tier
     }
     routes = {"gpt-4o": RouteSpec("gpt-4o", (pool,))}
-    return Engine(EngineSettings(specs, routes, retry=retry or RetrySpec(), max_waiting=max_waiting))
+    return Engine(
+        EngineSettings(
+            specs,
+            routes,
+            retry=retry or RetrySpec(),
+            breaker=breaker or BreakerSpec(),
+            max_waiting=max_waiting,
+        )
+    )
 
 
 def make_facts(*, stream: bool = False, asks_usage: bool = False) -> Facts:
@@ -176,8 +188,8 @@ class Office:
             engine or make_engine(), (self.records.append, *sinks), (self.notices.append,)
         )
 
-    def open(self, facts: Facts | None = None, *, total_s: float = 600.0) -> OpenCall:
-        return self.dispatcher.open(facts or make_facts(), "id-1", total_s=total_s)
+    def open(self, facts: Facts | None = None, *, total_s: float = 600.0, caller: str = "") -> OpenCall:
+        return self.dispatcher.open(facts or make_facts(), "id-1", total_s=total_s, caller=caller)
 
     def answered(self, facts: Facts | None = None) -> OpenCall:
         """A call whose first attempt was answered."""

@@ -2,18 +2,30 @@ import threading
 from decimal import Decimal
 
 import pytest
-from tests.unit.dispatch.fakes import Office, make_engine
+from tests.unit.dispatch.fakes import Office, make_engine, make_facts
 
-from smalt.core.call import Fail, Relay, Send
+from smalt.core.call import Fail, Relay, Send, Wait
 from smalt.core.engine import Engine
-from smalt.core.settings import EngineSettings, RetrySpec, UpstreamSpec
+from smalt.core.settings import BreakerSpec, EngineSettings, RetrySpec, Throughput, UpstreamSpec
 from smalt.dispatch.dispatcher import Dispatcher
-from smalt.errors import ModelNotAvailableError
-from smalt.types import CallRecord, Facts, Failure, FailureKind, Operation, Usage
+from smalt.errors import InvalidRequest, ModelNotAvailableError, QueueFull
+from smalt.types import (
+    CallRecord,
+    Facts,
+    Failure,
+    FailureKind,
+    Notice,
+    NoticeKind,
+    Operation,
+    QuotaHints,
+    Usage,
+)
 from smalt.wire.models import TokenPrice
 
 QUOTA = Failure(FailureKind.QUOTA, "full", 429, wait_s=30)
 REFUSED = Failure(FailureKind.REQUEST, "no such parameter", 400)
+GREEDY = Facts(Operation.CHAT, "gpt-4o", max_tokens=300)
+MODEST = Facts(Operation.CHAT, "gpt-4o", max_tokens=1)
 
 
 def test_a_finished_call_is_told_once_with_everything() -> None:
@@ -163,14 +175,36 @@ def test_what_a_dispatcher_knows() -> None:
     """Models, upstreams and which of them rest."""
     office = Office(make_engine("east/a"))
     assert office.dispatcher.models == ("gpt-4o",)
-    assert office.dispatcher.spec("east/a").resource == "east"
     call = office.open()
     call.next()
     call.record(QUOTA)
     call.abandon()
     (status,) = office.dispatcher.status()
-    assert not status.available
+    assert (status.name, status.region, status.state, status.available) == (
+        "east/a",
+        "eastus",
+        "cooling",
+        False,
+    )
     assert office.dispatcher.unavailable_models() == ("gpt-4o",)
+
+
+def test_what_an_answer_tells_of_the_quota_counts() -> None:
+    """Its headers correct what is known of the windows."""
+    office = Office(make_engine("east/a", limit_tpm=1_000))
+    call = office.open()
+    call.next()
+    call.record(None, QuotaHints(limit_tokens=1_000, remaining_tokens=250))
+    (status,) = office.dispatcher.status()
+    assert [(window.counts, window.spent) for window in status.windows] == [("tokens", 750)]
+
+
+def test_what_a_call_knows_of_itself() -> None:
+    """The estimate of its prompt, and why it went where it went."""
+    call = Office().answered(make_facts())
+    assert call.prompt_tokens == 84
+    (decision,) = call.explain()
+    assert (decision.chosen, decision.obstacles) == ("east/a", {"east/a": None, "west/a": None})
 
 
 def test_an_unknown_model_opens_no_call() -> None:
@@ -179,3 +213,82 @@ def test_an_unknown_model_opens_no_call() -> None:
     with pytest.raises(ModelNotAvailableError):
         office.open(Facts(Operation.CHAT, "gpt-9"))
     assert office.records == []
+
+
+def test_a_need_that_nobody_meets_opens_no_call() -> None:
+    """The refusal says what is missing."""
+    office = Office(make_engine("east/a", abilities=frozenset({"tools"})))
+    with pytest.raises(InvalidRequest, match="vision"):
+        office.open(Facts(Operation.CHAT, "gpt-4o", needs=frozenset({"vision"})))
+    assert office.records == []
+
+
+def test_every_notice_sink_is_told_outside_the_lock() -> None:
+    """Once for each event of an upstream, by whichever call brought it about."""
+    office = Office(make_engine("east/a", breaker=BreakerSpec(failures=1)))
+    seen: list[str] = []
+
+    def look(_notice: Notice) -> None:
+        seen.append(office.dispatcher.status()[0].state)
+
+    office.dispatcher._notice_sinks += (look,)
+    call = office.open()
+    call.next()
+    call.record(Failure(FailureKind.SERVER, "boom", 500))
+    call.next()
+    assert [(notice.kind, notice.upstream) for notice in office.notices] == [
+        (NoticeKind.BREAKER_OPENED, "east/a")
+    ]
+    assert seen == ["open"]
+
+
+class TestLine:
+    """Calls that wait, and who wakes them."""
+
+    @pytest.fixture
+    def office(self) -> Office:
+        """One deployment whose bucket the first call has filled."""
+        return Office(make_engine("east/a", throughput=Throughput(60, 1.0), max_waiting=3))
+
+    def test_a_wake_is_told_outside_the_lock(self, office: Office) -> None:
+        """Who is woken may ask at once."""
+        steps: list[object] = []
+        filling = office.answered(GREEDY)
+        waiting = office.open(MODEST)
+        assert isinstance(waiting.next(), Wait)
+        waiting.on_wake = lambda: steps.append(waiting.next())
+        filling.finish(Usage(1, 1))
+        assert steps == [Send("east/a", 1, 5)]
+        assert waiting.woken
+
+    def test_callers_take_turns(self, office: Office) -> None:
+        """The first call of one caller is level with the first of another, however many he has waiting."""
+        filling = office.answered(GREEDY)
+        calls = [office.open(MODEST, caller=caller) for caller in ("a", "a", "b")]
+        assert all(isinstance(call.next(), Wait) for call in calls)
+        filling.finish(Usage(1, 1))
+        assert [call.woken for call in calls] == [True, False, False]
+        assert isinstance(calls[0].next(), Send)
+        assert [call.woken for call in calls] == [True, False, True]
+
+    def test_the_line_is_bounded(self, office: Office) -> None:
+        """One more than may wait is refused at once, and told as such."""
+        office.answered(GREEDY)
+        for _ in range(3):
+            assert isinstance(office.open(MODEST).next(), Wait)
+        step = office.open(MODEST).next()
+        assert isinstance(step, Fail)
+        assert isinstance(step.error, QueueFull)
+        assert [record.error for record in office.records] == ["queue_full"]
+        assert office.waiting == 3
+
+    def test_a_place_in_the_line_is_given_back(self, office: Office) -> None:
+        """A caller who leaves makes room, and those behind go on as before."""
+        filling = office.answered(GREEDY)
+        calls = [office.open(MODEST) for _ in range(3)]
+        for call in calls:
+            call.next()
+        calls[0].abandon()
+        assert isinstance(office.open(MODEST).next(), Wait)
+        filling.finish(Usage(1, 1))
+        assert [call.woken for call in calls] == [False, True, False]

@@ -263,7 +263,7 @@ def test_waking_after_the_loop_was_closed() -> None:
     other.finish(Usage(1, 1))
     assert (behind.woken, office.waiting) == (True, 1)
     assert isinstance(behind.next(), Send)
-    lost.get_coro().close()  # type: ignore[union-attr]
+    lost.get_coro().close()
     lost._log_destroy_pending = False  # type: ignore[attr-defined]
 
 

@@ -4,15 +4,25 @@ from dataclasses import replace
 import pytest
 
 from smalt.errors import StreamInterrupted
-from smalt.observe.log import log_trouble
-from smalt.types import AttemptRecord, CallRecord, Failure, FailureKind, Fate, Operation, Usage
+from smalt.observe.log import log_notice, log_trouble
+from smalt.types import (
+    AttemptRecord,
+    CallRecord,
+    Failure,
+    FailureKind,
+    Fate,
+    Notice,
+    NoticeKind,
+    Operation,
+    Usage,
+)
 
-ANSWERED = AttemptRecord("east/a", 1, Fate.BILLED, None, 0.1)
+ANSWERED = AttemptRecord("east/a", "eastus", 1, 5, Fate.BILLED, None, 0.1)
 CALL = CallRecord("id-1", Operation.CHAT, "gpt-4o", "east/a", (ANSWERED,), Usage(1))
 
 
 def failed(kind: FailureKind, number: int = 1) -> AttemptRecord:
-    return AttemptRecord("west/a", number, Fate.FREE, Failure(kind, "its words", 429), 0.1)
+    return AttemptRecord("west/a", "westus", number, 5, Fate.FREE, Failure(kind, "its words", 429), 0.1)
 
 
 def logged(caplog: pytest.LogCaptureFixture, record: CallRecord) -> list[str]:
@@ -38,7 +48,7 @@ def test_a_failover_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
     """What failed, and who answered in the end."""
     record = replace(CALL, attempts=(failed(FailureKind.QUOTA), replace(ANSWERED, number=2)))
     assert logged(caplog, record) == [
-        "WARNING smalt.calls id-1 gpt-4o: attempt 1/2 on west/a: 429 its words; answered by east/a"
+        "WARNING smalt.calls id-1 gpt-4o: attempt 1/5 on west/a (westus): 429 its words; answered by east/a"
     ]
 
 
@@ -47,7 +57,8 @@ def test_a_call_that_failed_names_every_attempt_and_the_error(caplog: pytest.Log
     attempts = (failed(FailureKind.QUOTA), failed(FailureKind.SERVER, 2))
     (line,) = logged(caplog, replace(CALL, upstream=None, attempts=attempts, usage=None, error="no_upstream"))
     assert line.endswith(
-        "attempt 1/2 on west/a: 429 its words; attempt 2/2 on west/a: 429 its words; no_upstream"
+        "attempt 1/5 on west/a (westus): 429 its words; attempt 2/5 on west/a (westus): 429 its words; "
+        "no_upstream"
     )
 
 
@@ -71,6 +82,23 @@ def test_names_from_callers_begin_no_lines(caplog: pytest.LogCaptureFixture) -> 
     (line,) = logged(caplog, record)
     assert "\n" not in line
     assert "azure/x\\nid-2" in line
+
+
+def test_a_notice_is_one_line_with_its_numbers(caplog: pytest.LogCaptureFixture) -> None:
+    """People read the text, programs the attributes of the log record."""
+    data = {"tokens_per_minute": 96_400, "quota": 120_000, "usage_pct": 80.3}
+    log_notice(Notice(NoticeKind.QUOTA_NEARLY_SPENT, "east/a", "96,400 of 120,000 tokens are spent", data))
+    (entry,) = caplog.records
+    assert (entry.levelname, entry.name) == ("WARNING", "smalt.calls")
+    assert entry.getMessage() == "east/a: 96,400 of 120,000 tokens are spent"
+    assert {name: vars(entry)[name] for name in ("upstream", *data)} == {"upstream": "east/a", **data}
+
+
+def test_a_notice_without_numbers(caplog: pytest.LogCaptureFixture) -> None:
+    """A breaker has none; what an upstream said cannot forge a line of the log."""
+    log_notice(Notice(NoticeKind.BREAKER_OPENED, "east/a", "5 failures in a row: Bad\nGateway"))
+    (entry,) = caplog.records
+    assert entry.getMessage() == "'east/a: 5 failures in a row: Bad\\nGateway'"
 
 
 def test_a_library_is_silent_until_asked() -> None:

@@ -4,8 +4,8 @@ from dataclasses import replace
 from smalt.observe.totals import Sums, Totals
 from smalt.types import AttemptRecord, CallRecord, Failure, FailureKind, Fate, Operation, Usage
 
-ANSWERED = AttemptRecord("east/a", 1, Fate.BILLED, None, 0.1)
-REFUSED = AttemptRecord("west/a", 1, Fate.FREE, Failure(FailureKind.QUOTA, "full", 429), 0.1)
+ANSWERED = AttemptRecord("east/a", "eastus", 1, 5, Fate.BILLED, None, 0.1)
+REFUSED = AttemptRecord("west/a", "westus", 1, 5, Fate.FREE, Failure(FailureKind.QUOTA, "full", 429), 0.1)
 CALL = CallRecord(
     "id-1", Operation.CHAT, "gpt-4o", "east/a", (ANSWERED,), Usage(100, 20), estimated=False, cost_nusd=450
 )
