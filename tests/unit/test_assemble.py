@@ -4,6 +4,7 @@ import pytest
 
 from smalt.assemble import assemble
 from smalt.config import Settings
+from smalt.core.settings import UpstreamSpec
 from smalt.dispatch.target import Origin, Target, Timeouts
 from smalt.types import Facts, Operation, Usage
 
@@ -82,14 +83,15 @@ def test_calls_are_counted() -> None:
     call.record(None)
     call.next()
     call.finish(Usage(7, 3))
-    assert assembly.totals.by_upstream()["east/prod"].input_tokens == 7
+    assert assembly.totals.sums("upstream")["east/prod"].input_tokens == 7
 
 
 def test_own_prices_reach_the_calls() -> None:
     """What the settings say a model costs is what its calls cost."""
     prices = {"gpt-4o": {"input_usd": "2", "output_usd": "8"}}
     dispatcher = assemble(Settings.model_validate(settings().model_dump() | {"prices": prices})).dispatcher
-    assert dispatcher.cost_nusd("east/prod", Usage(1_000, 100)) == 2_000_000 + 800_000
+    spec = UpstreamSpec("east/prod", "gpt-4o")
+    assert dispatcher.cost_nusd(spec, Usage(1_000, 100)) == 2_000_000 + 800_000
 
 
 def test_nothing_assembled_shows_a_key() -> None:

@@ -21,6 +21,10 @@ NAMES = [
     "OpenAI",
     "Settings",
     "SmaltError",
+    "receipt",
+    "receipts",
+    "session",
+    "tag",
 ]
 
 

@@ -135,7 +135,7 @@ def test_what_a_call_costs_on_an_upstream(
     spec = UpstreamSpec(upstream, model, region="eastus", sku=sku)
     own = {name: TokenPrice(Decimal(usd), Decimal(0)) for name, usd in (("our-model", 1), ("gpt-4.1", 3))}
     dispatcher = Dispatcher(Engine(EngineSettings({upstream: spec}, {})), own_prices=own)
-    assert dispatcher.cost_nusd(upstream, Usage(1, service_tier=tier)) == nusd
+    assert dispatcher.cost_nusd(spec, Usage(1, service_tier=tier)) == nusd
 
 
 def test_every_sink_is_told_outside_the_lock() -> None:

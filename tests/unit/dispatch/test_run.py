@@ -6,6 +6,7 @@ import pytest
 from tests.unit.dispatch.fakes import Office, Time, make_engine
 
 from smalt.core.call import Send, Wait
+from smalt.core.limits import TRAVEL_S
 from smalt.core.reactions import REACTIONS
 from smalt.core.settings import RetrySpec, Throughput
 from smalt.dispatch.dispatcher import OpenCall
@@ -202,7 +203,7 @@ class TestWaiting:
         assert isinstance(ahead.next(), Wait)
         time.meanwhile = [ahead.abandon]
         assert drive(office.open(), Script(ok())).status == 200
-        assert sum(time.waited) == pytest.approx(1.02)
+        assert sum(time.waited) == pytest.approx(1 + TRAVEL_S)
 
     def test_woken_before_it_waits(self, drive: Drive, time: Time) -> None:
         """What happens between the decision to wait and the wait is not missed."""

@@ -34,13 +34,13 @@ def test_usage_that_was_asked_for_is_given() -> None:
 
 
 def test_a_stream_without_usage_is_estimated() -> None:
-    """The prompt's estimate and a token per event."""
+    """The prompt's estimate and that of the text that came."""
     office, stream = open_stream()
     for event in (TEXT, TEXT, STOP, DONE):
         stream.feed(event)
     stream.last(None)
     (record,) = office.records
-    assert (record.usage, record.estimated) == (Usage(84, 4), True)
+    assert (record.usage, record.estimated) == (Usage(84, 1), True)
 
 
 @pytest.mark.parametrize(

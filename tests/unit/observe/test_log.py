@@ -18,7 +18,7 @@ from smalt.types import (
 )
 
 ANSWERED = AttemptRecord("east/a", "eastus", 1, 5, Fate.BILLED, None, 0.1)
-CALL = CallRecord("id-1", Operation.CHAT, "gpt-4o", "east/a", (ANSWERED,), Usage(1))
+CALL = CallRecord("id-1", Operation.CHAT, "gpt-4o", "east/a", attempts=(ANSWERED,), usage=Usage(1))
 
 
 def failed(kind: FailureKind, number: int = 1) -> AttemptRecord:

@@ -7,7 +7,7 @@ from smalt.types import AttemptRecord, CallRecord, Failure, FailureKind, Fate, O
 ANSWERED = AttemptRecord("east/a", "eastus", 1, 5, Fate.BILLED, None, 0.1)
 REFUSED = AttemptRecord("west/a", "westus", 1, 5, Fate.FREE, Failure(FailureKind.QUOTA, "full", 429), 0.1)
 CALL = CallRecord(
-    "id-1", Operation.CHAT, "gpt-4o", "east/a", (ANSWERED,), Usage(100, 20), estimated=False, cost_nusd=450
+    "id-1", Operation.CHAT, "gpt-4o", "east/a", attempts=(ANSWERED,), usage=Usage(100, 20), cost_nusd=450
 )
 
 
