@@ -202,6 +202,7 @@ class Call:
         if hints is not None:
             since = state.own.charged_tokens - sending.counted_tokens
             state.own.tell(hints, sending.sent_s, since, now)
+            self._tell(state.nearly_spent())
         if sending.probes:
             state.health.probing = False
         if failure is None:

@@ -173,7 +173,8 @@ class StandardQuota:
     def tell(self, hints: QuotaHints, sent_at_s: float, charged_since: float, now: float) -> None:
         if hints.limit_tokens is not None:
             self.tokens.limit = min(self._limit_tpm, hints.limit_tokens)
-            if hints.remaining_tokens is not None and self.tokens.holds(sent_at_s):
+            current = now < self.tokens.ends_s and self.tokens.holds(sent_at_s)
+            if hints.remaining_tokens is not None and current:
                 spent = hints.limit_tokens - hints.remaining_tokens + charged_since
                 self.tokens.spent = max(0.0, spent)
         for window in self.requests:
@@ -185,6 +186,8 @@ class StandardQuota:
     def refused_until(self, until_s: float, now: float) -> None:
         """Longer than the windows of requests: it is the minute of the tokens that ends then."""
         if until_s > max((window.ends_s for window in self.requests), default=-NEVER):
+            if self._told_in_s == self.tokens.ends_s:
+                self._told_in_s = until_s  # it is the same minute
             self.tokens.ends_s = until_s
 
     def share(self, now: float) -> float:

@@ -199,6 +199,22 @@ def test_what_an_answer_tells_of_the_quota_counts() -> None:
     assert [(window.counts, window.spent) for window in status.windows] == [("tokens", 750)]
 
 
+def test_a_minute_that_only_azure_knows_to_be_nearly_spent_is_told_once() -> None:
+    """Who else uses the deployment is seen in the headers alone; a refusal in the same minute adds nothing."""
+    office = Office(make_engine("east/a"))
+    hints = QuotaHints(limit_tokens=1_000, remaining_tokens=150)
+    calls = [office.open() for _ in range(3)]
+    for call in calls:
+        call.next()
+    calls[0].record(None, hints)
+    calls[1].record(QUOTA, hints)
+    calls[2].record(None, hints)
+    (notice,) = office.notices
+    assert notice.kind is NoticeKind.QUOTA_NEARLY_SPENT
+    assert notice.data["quota"] == 1_000
+    assert notice.data["usage_pct"] >= 80
+
+
 def test_what_a_call_knows_of_itself() -> None:
     """The estimate of its prompt, and why it went where it went."""
     call = Office().answered(make_facts())
