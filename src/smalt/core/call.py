@@ -257,9 +257,12 @@ class Call:
         return None
 
     def _own_obstacle(self, state: UpstreamState, now: float) -> str | None:
+        """Of an upstream that is free. A call that claims it could go: if it does not, its driver is gone, and
+        being woken takes it out of the line."""
         if self._not_before_s and self._not_before_s.get(state, now) > now:
             return TRIED
         if state.waiting and self._shared.line.claimed(state, self._waiter, now):
+            self._shared.line.freed((state,), now)
             return CLAIMED
         return None
 
@@ -344,7 +347,8 @@ class Call:
 
     def _is_my_turn(self, state: UpstreamState, now: float) -> bool:
         """Whether nobody ahead claims the upstream now, or it is not yet time to see."""
-        return self._not_before_s.get(state, now) > now or self._own_obstacle(state, now) is None
+        not_yet = self._not_before_s.get(state, now) > now
+        return not_yet or not self._shared.line.claimed(state, self._waiter, now)
 
     def _end_waiting(self, now: float, *, served: bool) -> None:
         if self._waiter is not None:

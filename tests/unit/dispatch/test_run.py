@@ -232,6 +232,24 @@ class TestWaiting:
         assert sum(time.waited) == pytest.approx(2)
         assert office.waiting == 1
 
+    def test_who_finds_the_line_stuck_gets_it_moving(self, time: Time) -> None:
+        """Whoever was first when its event loop was closed holds up nobody: the next call wakes it in vain."""
+        office = Office(make_engine("east/a", limit_rpm=60))
+        office.answered()
+        loop = time.loop()
+        lost = loop.create_task(run_async(office.open(), sender(Script())))
+        loop.run_until_complete(asyncio.sleep(0))
+        loop.close()
+        behind = office.open()
+        assert isinstance(behind.next(), Wait)
+        time.now += 2
+        latest = office.open()
+        assert isinstance(latest.next(), Wait)
+        assert behind.woken
+        assert isinstance(behind.next(), Send)
+        assert office.waiting == 1
+        forget(lost)
+
 
 async def test_leaving_at_the_moment_of_being_woken() -> None:
     """Who is cancelled is not sent, whatever else happens at the same time."""
@@ -249,6 +267,12 @@ async def test_leaving_at_the_moment_of_being_woken() -> None:
     assert (script.asked, office.waiting) == (["east/a"], 0)
 
 
+def forget(lost: "asyncio.Task[Any]") -> None:
+    """What the garbage collector does with a task whose loop was closed, without the warning."""
+    lost.get_coro().close()
+    lost._log_destroy_pending = False  # type: ignore[attr-defined]
+
+
 def test_waking_after_the_loop_was_closed() -> None:
     """Nobody drives that call any more: it leaves the line, and the next one is woken in its place."""
     office = Office(make_engine("east/a", throughput=Throughput(60, 1.0)))
@@ -264,8 +288,7 @@ def test_waking_after_the_loop_was_closed() -> None:
     other.finish(Usage(1, 1))
     assert (behind.woken, office.waiting) == (True, 1)
     assert isinstance(behind.next(), Send)
-    lost.get_coro().close()
-    lost._log_destroy_pending = False  # type: ignore[attr-defined]
+    forget(lost)
 
 
 @pytest.mark.parametrize(
