@@ -8,13 +8,14 @@ Exit code 1 below the goal.
 import asyncio
 import itertools
 import json
-import os
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from bench.cpu import cpu_s, on_core
 
 GOAL_PER_S = 1_000
 CONNECTIONS = 32
@@ -41,14 +42,6 @@ HEAD = (
     f"api-key: east-key\r\ncontent-type: application/json\r\ncontent-length: {len(BODY)}\r\n\r\n"
 )
 REQUEST = HEAD.encode() + BODY
-
-
-def on_core(number: int) -> None:
-    """Hold this process, and what it starts from now on, on one core."""
-    if sys.platform == "linux":
-        cores = sorted(os.sched_getaffinity(0))
-        if len(cores) > 1:
-            os.sched_setaffinity(0, {cores[number]})
 
 
 async def ask_on_and_on(host: str, port: int, until_s: float) -> list[float]:
@@ -84,15 +77,12 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="smalt-bench-") as folder:
         fleet = Path(folder, "fleet.yaml")
         fleet.write_text(json.dumps(FLEET))  # JSON is YAML
-        all_cores = os.sched_getaffinity(0) if sys.platform == "linux" else set()
-        on_core(0)
         command = [sys.executable, "-m", "smalt", "emulate", "--config", str(fleet), "--json"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as emulator:  # noqa: S603  ours
+        with on_core(0):
+            emulator = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603  ours
+        with emulator, on_core(-1):
             (line,) = itertools.islice(emulator.stdout or (), 1)
             told = json.loads(line)
-            if sys.platform == "linux":
-                os.sched_setaffinity(0, all_cores)
-            on_core(-1)
             before_s = cpu_s(emulator.pid)
             answered, measured = asyncio.run(load(told["resources"]["east"]["endpoint"]))
             spent_s = cpu_s(emulator.pid) - before_s
@@ -103,15 +93,6 @@ def main() -> int:
         f"({CONNECTIONS} connections; the goal is {GOAL_PER_S:,})\n"
     )
     return int(per_s < GOAL_PER_S)
-
-
-def cpu_s(pid: int) -> float:
-    """CPU time a process has used so far; 0 where there is no /proc."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except FileNotFoundError:
-        return 0.0
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 if __name__ == "__main__":
