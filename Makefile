@@ -34,8 +34,8 @@ bench: $(READY) ## speed: every script of bench/ says its figure and its goal
 interop: $(READY) ## other people's SDKs against the emulator, each in an environment of its own
 	@.venv/bin/python tests/interop/run.py $(ARGS)
 
-soak: ## long runs (not built yet)
-	@echo "make $@ is not built yet" >&2; exit 1
+soak: $(READY) ## do the tests notice small faults? some minutes; ARGS=reactions: only that module
+	@.venv/bin/python -m tools.mutate $(ARGS)
 
 clean: ## remove the environments and every cache
 	rm -rf .venv .venv-openai2 .venv-interop .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
