@@ -76,8 +76,10 @@ def test_how_full_a_deployment_is(value: str, expected: float) -> None:
     "value", ["", "%", "0", "0%", "0.0%", "-1", "-5%", "nan", "inf", "1e3", "5%%", "5 5", "9" * 400, "."]
 )
 def test_what_is_no_percentage_is_unknown(value: str) -> None:
-    """An unreadable value, and zero, say nothing."""
+    """An unreadable value, and zero, say nothing, alone or beside a header that speaks."""
     assert hints(azure_openai_deployment_utilization=value) is None
+    beside = hints(x_ratelimit_limit_tokens="7", azure_openai_deployment_utilization=value)
+    assert beside == QuotaHints(limit_tokens=7)
 
 
 @pytest.mark.parametrize(
