@@ -26,13 +26,22 @@ class Assembly:
     totals: Totals
 
 
-def assemble(settings: Settings, sinks: Sequence[Sink] = ()) -> Assembly:
-    """Build everything from checked settings. Opens no connection. `sinks`: told of every ended call, too."""
-    totals = Totals()
-    timeouts = settings.timeouts
+def assemble(settings: Settings, sinks: Sequence[Sink] = (), *, before: Assembly | None = None) -> Assembly:
+    """Build everything from checked settings. Opens no connection.
+
+    `sinks`: told of every ended call, too. `before`: what this replaces; calls under way end there, and what
+    is known of its upstreams lives on.
+    """
+    frozen, timeouts = freeze(settings), settings.timeouts
+    if before is None:
+        totals, lock, engine = Totals(), None, Engine(frozen)
+    else:
+        totals, lock = before.totals, before.dispatcher.lock
+        with lock:
+            engine = Engine(frozen, before.dispatcher.engine.registry)
     return Assembly(
         dispatcher=Dispatcher(
-            Engine(freeze(settings)), (totals, log_trouble, *sinks), (log_notice,), own_prices(settings)
+            engine, (totals, log_trouble, *sinks), (log_notice,), own_prices(settings), lock
         ),
         targets={name: _target(resource) for name, resource in settings.resources.items()},
         timeouts=Timeouts(

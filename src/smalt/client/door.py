@@ -1,5 +1,6 @@
 """What the sync and the async transport have in common: everything but the I/O."""
 
+from collections.abc import Callable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -84,3 +85,19 @@ class Door:
         wanted = {"read": timeouts.total_s, **request.extensions.get("timeout", {})}
         connect_s = min(wanted.get("connect") or timeouts.connect_s, timeouts.connect_s)
         return {**wanted, "connect": connect_s}
+
+
+class Doors:
+    """The door of the moment: another one whenever the fleet was reloaded."""
+
+    def __init__(self, current: Callable[[], Assembly], http: ModuleType) -> None:
+        self._current = current
+        self._http = http
+        self._door: tuple[Assembly, Door] | None = None
+
+    @property
+    def now(self) -> Door:
+        assembly = self._current()
+        if self._door is None or self._door[0] is not assembly:
+            self._door = assembly, Door(assembly, self._http)
+        return self._door[1]

@@ -26,6 +26,11 @@ class Receipts:
             while len(self._by_id) > 2 * self._most:
                 self._by_id.popitem(last=False)
 
+    def start_afresh(self) -> None:
+        """In a child process: the lock may have been held when it was made."""
+        self._lock = threading.Lock()
+        self._by_id.clear()
+
     def find(self, request_id: str) -> CallRecord | None:
         with self._lock:
             return self._by_id.get(request_id)

@@ -4,12 +4,13 @@ The two libraries have the same classes under two names. What is written here on
 classes of either by `transport_classes`.
 """
 
+from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from smalt.client.door import Door
+from smalt.client.door import Doors
 from smalt.client.events import AsyncEventBody, EventBody, begun, begun_async
 from smalt.client.hop import AsyncHop, AsyncStream, Hop, Libraries, Stream
 from smalt.dispatch.dispatcher import OpenCall, new_id
@@ -25,7 +26,7 @@ HttpLibrary = Literal["httpx", "httpx2"]
 
 
 class Transports(NamedTuple):
-    """Transport classes of one HTTP library; both take an `Assembly`."""
+    """Transport classes of one HTTP library; both take what gives the `Assembly` of the moment."""
 
     http: Any
     sync: type[Any]
@@ -68,12 +69,16 @@ class _Transport:
     libraries: Libraries
     event_body: type[EventBody]
 
-    def __init__(self, assembly: "Assembly") -> None:
-        self._door = Door(assembly, self.libraries.http)
+    def __init__(self, current: Callable[[], "Assembly"]) -> None:
+        self._doors = Doors(current, self.libraries.http)
+        self._hop = Hop(self.libraries)
+
+    def start_afresh(self) -> None:
+        """In a child process: the parent's connections stay the parent's."""
         self._hop = Hop(self.libraries)
 
     def handle_request(self, request: "httpx2.Request") -> "httpx2.Response":
-        door, hop, request_id, body = self._door, self._hop, new_id(), request.read()
+        door, hop, request_id, body = self._doors.now, self._hop, new_id(), request.read()
 
         def send(upstream: str, call: OpenCall) -> Answer[Stream]:
             return begun(hop.send(door.outbound(upstream, call, request, body)), call)
@@ -97,12 +102,16 @@ class _AsyncTransport:
     libraries: Libraries
     event_body: type[AsyncEventBody]
 
-    def __init__(self, assembly: "Assembly") -> None:
-        self._door = Door(assembly, self.libraries.http)
+    def __init__(self, current: Callable[[], "Assembly"]) -> None:
+        self._doors = Doors(current, self.libraries.http)
+        self._hop = AsyncHop(self.libraries)
+
+    def start_afresh(self) -> None:
+        """In a child process: the parent's connections stay the parent's."""
         self._hop = AsyncHop(self.libraries)
 
     async def handle_async_request(self, request: "httpx2.Request") -> "httpx2.Response":
-        door, hop, request_id, body = self._door, self._hop, new_id(), await request.aread()
+        door, hop, request_id, body = self._doors.now, self._hop, new_id(), await request.aread()
 
         async def send(upstream: str, call: OpenCall) -> Answer[AsyncStream]:
             return await begun_async(await hop.send(door.outbound(upstream, call, request, body)), call)

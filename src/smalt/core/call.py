@@ -257,8 +257,8 @@ class Call:
         return None
 
     def _own_obstacle(self, state: UpstreamState, now: float) -> str | None:
-        """Of an upstream that is free. A call that claims it could go: if it does not, its driver is gone, and
-        being woken takes it out of the line."""
+        """Of an upstream that is free. A call that claims it could go: if it does not, its driver is gone,
+        and being woken takes it out of the line."""
         if self._not_before_s and self._not_before_s.get(state, now) > now:
             return TRIED
         if state.waiting and self._shared.line.claimed(state, self._waiter, now):
@@ -437,7 +437,7 @@ class Call:
         )
 
     def _size_considered(self, failure: Failure, state: UpstreamState) -> Failure:
-        """Told to wait for hours: if the request may exceed the quota of a whole minute, that is the cause."""
+        """Told to wait for hours: if the request may exceed the quota of a whole minute, that is why."""
         waits_long = failure.wait_s is not None and failure.wait_s > LONGEST_WAIT_S
         most = self._load._replace(tokens=ESTIMATE_DOUBT * self._load.tokens)
         if failure.kind is FailureKind.QUOTA and waits_long and state.exceeded_by(most):

@@ -18,9 +18,12 @@ MAX_UNLISTED: Final = 1_000  # upstreams and routes made for names that callers 
 
 
 class Registry:
-    """What is known of upstreams, by the deployment behind them: it outlives the settings of one engine."""
+    """What outlives the settings of one engine: what is known of upstreams, by the deployment behind them;
+    the line of waiting calls; what there is to tell."""
 
     def __init__(self) -> None:
+        self.line = Line()
+        self.notices: list[Notice] = []
         self._states: dict[str, UpstreamState] = {}
         self._groups: dict[QuotaGroup, StandardQuota] = {}
 
@@ -55,8 +58,8 @@ class Engine:
         self._siblings: dict[str, list[UpstreamState]] = defaultdict(list)
         self._estimates: dict[str, TokenEstimate] = defaultdict(TokenEstimate)
         self._unlisted: dict[tuple[str, bool], Route] = {}  # by model, and whether that names a deployment
-        self._line = Line(settings.max_waiting)
-        self._notices: list[Notice] = []
+        self._line, self._notices = self._registry.line, self._registry.notices
+        self._line.most = settings.max_waiting
         self._shared = Shared(settings.retry, self._line, self._siblings, self._notices)
         for spec in settings.upstreams.values():
             self._add(spec)

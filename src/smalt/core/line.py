@@ -39,10 +39,10 @@ class Waiter:
 
 
 class Line:
-    """Of one engine, over all routes."""
+    """Of one engine and those that replace it, over all routes. `most`: calls that may wait."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, most: int = 1_000) -> None:
+        self.most = most
         self._waiters: list[Waiter] = []
         self._callers: dict[str, dict[Waiter, None]] = {}  # the same waiters by caller, in order
         self._round = 0  # the latest in which a call was served
@@ -55,7 +55,7 @@ class Line:
 
     @property
     def full(self) -> bool:
-        return len(self._waiters) >= self._most
+        return len(self._waiters) >= self.most
 
     def join(self, waiter: Waiter) -> None:
         self._joined += 1

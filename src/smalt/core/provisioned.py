@@ -54,8 +54,8 @@ class ProvisionedQuota:
         self._add(used - self._cost(load.input_tokens, load.output_tokens), now)
 
     def tell(self, hints: QuotaHints, sent_at_s: float, charged_since: float, now: float) -> None:
-        """Only upwards, by what others have used: our own requests are known better than from an answer, which
-        lacks those it has overtaken and may hold corrections that we have made since, too."""
+        """Only upwards, by what others have used: our own requests are known better than from an answer,
+        which lacks those it has overtaken and may hold corrections that we have made since, too."""
         if hints.utilization is None:
             return
         drained = (now - sent_at_s) * self._drain_per_s

@@ -4,9 +4,10 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from smalt.core.call import Fail, Relay, Step
 from smalt.core.decision import Decision
@@ -45,7 +46,7 @@ class Dispatcher:
     """Opens calls. Safe for threads and event loops: one lock around every engine and call method, and
     under it no I/O, no log, no await. `sinks` are told each ended call, `notice_sinks` what happens to
     upstreams, outside the lock; they must return quickly and not raise. `own_prices`: by model, in place of
-    the list prices.
+    the list prices. `lock`: that of a dispatcher this one replaces, whose engine had the same registry.
     """
 
     def __init__(
@@ -54,9 +55,10 @@ class Dispatcher:
         sinks: Sequence[Sink] = (),
         notice_sinks: Sequence[NoticeSink] = (),
         own_prices: Mapping[str, TokenPrice] = MappingProxyType({}),
+        lock: AbstractContextManager[Any] | None = None,
     ) -> None:
         self._engine = engine
-        self._lock = threading.Lock()
+        self._lock: AbstractContextManager[Any] = lock or threading.Lock()
         self._sinks = tuple(sinks)
         self._notice_sinks = tuple(notice_sinks)
         self._own_prices = own_prices
@@ -90,7 +92,7 @@ class Dispatcher:
         return result
 
     @property
-    def lock(self) -> threading.Lock:
+    def lock(self) -> AbstractContextManager[Any]:
         return self._lock
 
     @property

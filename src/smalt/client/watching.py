@@ -1,0 +1,53 @@
+"""Watches files and reloads when one has changed."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Final
+
+from smalt.errors import ConfigurationError
+
+LOOK_S: Final = 1.0
+
+logger = logging.getLogger("smalt.config")
+
+
+class Watch:
+    """A thread that looks once a second. `reload` may raise ConfigurationError: it is logged."""
+
+    def __init__(self, reload: Callable[[], None]) -> None:
+        self._reload = reload
+        self._seen: dict[Path, tuple[int, int] | None] = {}
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look, name="smalt-watch", daemon=True)
+        self._thread.start()
+
+    def add(self, files: Iterable[str | Path]) -> None:
+        self._seen |= {Path(file).absolute(): _state(Path(file)) for file in files}
+
+    def end(self) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._over.wait(LOOK_S):
+            now = {file: _state(file) for file in list(self._seen)}
+            if now == self._seen:
+                continue
+            self._seen = now
+            try:
+                self._reload()
+            except ConfigurationError as error:
+                logger.warning("the changed configuration cannot be used; the old one stays: %s", error)
+            else:
+                logger.info("the changed configuration is in force")
+
+
+def _state(file: Path) -> tuple[int, int] | None:
+    """None while there is no such file."""
+    try:
+        stat = file.stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_size
