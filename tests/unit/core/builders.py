@@ -13,7 +13,8 @@ from smalt.types import Facts, Failure, FailureKind, Operation, QuotaHints, Usag
 
 MODEL = "gpt-4o"
 NEVER = float("inf")
-WINDOW_S = 60.02  # a minute, and what a request may gain on the way
+TRAVEL_S = 0.03  # what a request may gain on its way
+WINDOW_S = 60 + TRAVEL_S
 
 QUOTA_7S = Failure(FailureKind.QUOTA, "Rate limit is exceeded.", 429, wait_s=7)
 QUOTA_DAY = Failure(FailureKind.QUOTA, "Please retry after 86400 seconds.", 429, wait_s=86_400)

@@ -371,6 +371,16 @@ def test_another_limit_is_another_shared_quota() -> None:
     assert status(larger).share == pytest.approx(100 / 120_000)  # what its own quota remembers
 
 
+def test_a_quota_is_charged_by_azures_rule() -> None:
+    """Where prompts turned out to have fewer tokens, too: Azure counts characters."""
+    engine = make_engine(spec("east/a", limit_tpm=1_000_000))
+    for _ in range(100):
+        answer_once(engine, 0, request(1_000, max_tokens=0), usage=Usage(500))
+    assert open_call(engine, request(1_000)).prompt_tokens == pytest.approx(500, rel=0.01)
+    answer_once(engine, 100, request(1_000, max_tokens=0))
+    assert spent(engine, now=100) == 984
+
+
 def test_max_tokens_are_what_may_be_answered() -> None:
     """Charged with the prompt; without a word of the caller as much as Microsoft's simulator charges."""
     engine = make_engine(spec("east/a", limit_tpm=10_000))

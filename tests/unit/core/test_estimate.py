@@ -38,3 +38,13 @@ def test_no_report_moves_it_out_of_range(input_tokens: int, as_if: float) -> Non
     estimate = TokenEstimate()
     estimate.learn(1_000, input_tokens)
     assert estimate.tokens_per_byte == pytest.approx(0.25 + 0.05 * (as_if - 0.25))
+
+
+@pytest.mark.parametrize(("input_tokens", "charged_tokens"), [(600, 600), (100, 251)])
+def test_a_quota_is_rather_charged_too_much(input_tokens: int, charged_tokens: int) -> None:
+    """What was learnt, but no less than Azure's rule of thumb, by which it charges."""
+    estimate = TokenEstimate()
+    for _ in range(200):
+        estimate.learn(1_000, input_tokens)
+    assert estimate.tokens(1_000) == pytest.approx(input_tokens, rel=0.01)
+    assert estimate.charged_tokens(1_000) == pytest.approx(charged_tokens, rel=0.01)

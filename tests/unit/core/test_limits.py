@@ -1,5 +1,5 @@
 import pytest
-from tests.unit.core.builders import NEVER, WINDOW_S, load
+from tests.unit.core.builders import NEVER, TRAVEL_S, WINDOW_S, load
 
 from smalt.core.limits import MINUTE_S, NOMINAL_TPM, StandardQuota, Window, request_windows
 from smalt.types import QuotaHints, Usage
@@ -132,8 +132,8 @@ def test_a_spent_second_refuses_the_next_request() -> None:
     """600 a minute are ten a second; the eleventh may go in the next one."""
     made = charge(quota(None, 600), *[0.0] * 10)
     assert not made.fits(ONE, 0.5)
-    assert made.free_at_s(ONE, 0.5) == 1.02
-    assert made.fits(ONE, 1.02)
+    assert made.free_at_s(ONE, 0.5) == 1 + TRAVEL_S
+    assert made.fits(ONE, 1 + TRAVEL_S)
 
 
 def test_a_second_with_room_refuses_nobody() -> None:
@@ -147,15 +147,15 @@ def test_spent_ten_seconds_refuse_the_next_request() -> None:
     """60 a minute: ten in ten seconds, although the second has room again."""
     made = charge(quota(None, 60), *[0.0] * 10)
     assert not made.fits(ONE, 9.999)
-    assert made.free_at_s(ONE, 9.999) == 10.02
-    assert made.fits(ONE, 10.02)
+    assert made.free_at_s(ONE, 9.999) == 10 + TRAVEL_S
+    assert made.fits(ONE, 10 + TRAVEL_S)
 
 
 def test_the_later_end_of_tokens_and_requests_counts() -> None:
     """A request needs room in every window."""
     made = quota(1_000, 60)
     made.charge(load(900), 0)
-    assert made.free_at_s(load(50), 0.5) == 1.02
+    assert made.free_at_s(load(50), 0.5) == 1 + TRAVEL_S
     assert made.free_at_s(load(200), 0.5) == WINDOW_S
 
 
@@ -278,7 +278,7 @@ def test_no_request_remains() -> None:
     """Then the window is full until its end."""
     made = charge(quota(None, 60), 0)
     tell(made, limit_requests=10, remaining_requests=0)
-    assert made.free_at_s(ONE, 2) == 10.02
+    assert made.free_at_s(ONE, 2) == 10 + TRAVEL_S
 
 
 def test_requests_of_an_unknown_window_say_nothing() -> None:
@@ -297,7 +297,7 @@ def test_a_refusal_ends_the_minute_when_it_says() -> None:
     assert made.fits(load(1_000), 20)
 
 
-@pytest.mark.parametrize(("until_s", "ends_s"), [(10.02, WINDOW_S), (10.03, 10.03)])
+@pytest.mark.parametrize(("until_s", "ends_s"), [(10 + TRAVEL_S, WINDOW_S), (10.04, 10.04)])
 def test_a_short_refusal_may_be_of_the_requests(until_s: float, ends_s: float) -> None:
     """Only what lasts longer than the windows of requests can be of the tokens."""
     made = quota(1_000, 60, spent=900)
@@ -347,3 +347,20 @@ def test_all_that_was_ever_charged_is_counted() -> None:
     made = quota(spent=500)
     made.charge(load(300), 100)
     assert made.charged_tokens == 800
+
+
+def test_what_azure_has_counted_when_it_answers() -> None:
+    """All that was charged before, and the request itself; not what it may have overtaken on its way."""
+    made = quota(10_000)
+    assert made.charge(load(100), 0) == 100
+    assert made.charge(load(200), 1) == 300
+    assert made.charge(load(400), 1 + 0.02) == 500  # the 200 may still arrive later
+    assert made.charge(load(800), 1.04) == 1_100  # by now they have; the 400 may
+    assert made.charge(load(1_600), 9) == 3_100
+
+
+def test_of_a_request_larger_than_the_quota_azure_counts_nothing() -> None:
+    """Neither when it answers it nor later."""
+    made = quota(1_000)
+    assert made.charge(load(1_001), 0) == 0
+    assert made.charge(load(10), 0) == 10

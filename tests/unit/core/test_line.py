@@ -102,13 +102,37 @@ def test_calls_that_gave_up_take_no_turns() -> None:
     assert people.in_order(upstream) == ["b1", "a9", "b2"]
 
 
-def test_an_empty_line_forgets_its_callers() -> None:
-    """Who was served before counts among the first again."""
+def test_who_was_served_in_this_round_waits_for_the_next() -> None:
+    """Also when nobody else stood there: others may come before he is served again."""
     people, upstream = People(), state()
     people.leave(people.join("a1", upstream))
-    people.join("a2", upstream)
-    people.join("b1", upstream)
-    assert people.in_order(upstream) == ["a2", "b1"]
+    for call in ("a2", "b1", "c1"):
+        people.join(call, upstream)
+    assert people.in_order(upstream) == ["b1", "c1", "a2"]
+
+
+def test_a_new_round_begins_for_everybody() -> None:
+    """Who was served in an earlier one has his turn in this."""
+    people, upstream = People(), state()
+    for call in ("b1", "a1", "a2"):
+        people.join(call, upstream)
+    assert people.in_order(upstream) == ["b1", "a1", "a2"]
+    for call in ("a3", "b2"):
+        people.join(call, upstream)
+    assert people.in_order(upstream) == ["b2", "a3"]
+
+
+def test_a_late_call_of_an_earlier_round_ends_no_turn() -> None:
+    """Who waited long for a rare upstream has had no turn in the present round by it."""
+    people, east, west = People(), state("east/a"), state("west/a")
+    rare = people.join("a1", east)
+    for waiter in [people.join(f"b{number}", west) for number in range(3)]:
+        people.leave(waiter)
+    people.leave(rare)
+    people.join("c1", west)
+    people.join("a2", west)
+    people.join("b4", west)
+    assert people.in_order(west) == ["c1", "a2", "b4"]
 
 
 @pytest.mark.parametrize(("waiting", "full"), [(1, False), (2, True)])

@@ -142,3 +142,9 @@ def test_all_that_was_ever_charged_is_counted() -> None:
     made.charge(load(500, 100), 30)
     made.settle(load(500, 100), Usage(400, 100), 40)
     assert made.charged_tokens == pytest.approx(1_800)
+
+
+def test_what_azure_has_counted_when_it_answers() -> None:
+    """All that was charged until then, and the request itself."""
+    made = bucket(1_000)
+    assert made.charge(load(500, 100), 30) == pytest.approx(1_900)

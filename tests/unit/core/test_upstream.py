@@ -1,7 +1,7 @@
 from typing import Any
 
 import pytest
-from tests.unit.core.builders import NEVER, WINDOW_S, load, spec, state
+from tests.unit.core.builders import NEVER, TRAVEL_S, WINDOW_S, load, spec, state
 
 from smalt.core.health import Cooldown, Rest
 from smalt.core.limits import StandardQuota
@@ -206,7 +206,7 @@ def test_status_of_an_upstream_that_serves() -> None:
         windows=(
             WindowStatus("tokens", 60.0, 400, 1_000, WINDOW_S - 2),
             WindowStatus("requests", 1.0, 0, 1, 0.0),
-            WindowStatus("requests", 10.0, 1, 10, 8.02),
+            WindowStatus("requests", 10.0, 1, 10, 8 + TRAVEL_S),
         ),
         first_byte_s=0.5,
         total_s=3,
