@@ -2,8 +2,10 @@
 
 Azure charges every arriving request its estimate (prompt and the most it may answer) and corrects nothing
 afterwards. Tokens are counted by the minute, requests by the second and by ten seconds. A window has a fixed
-length and is begun by the first request after the last one ended. Sources: Azure OpenAI, "Manage quota",
-"Understanding rate limits"; "Quotas and limits".
+length and is begun by the first request after the last one ended, so that ours and Azure's soon begin at
+different times. For tokens, what answers tell makes up for that; requests are counted in any span of that
+length, whenever a window may begin. Sources: Azure OpenAI, "Manage quota", "Understanding rate limits";
+"Quotas and limits".
 """
 
 from collections import deque
@@ -105,6 +107,41 @@ class Window:
         return self.spent if now < self.ends_s else 0.0
 
 
+class Pace:
+    """At most `limit` requests in any `span_s` seconds."""
+
+    __slots__ = ("_counts_for_s", "_sent_s", "limit", "span_s")
+
+    def __init__(self, span_s: float, limit: int) -> None:
+        self.span_s = span_s
+        self.limit = limit
+        self._counts_for_s = span_s + TRAVEL_S
+        self._sent_s: deque[float] = deque()
+
+    @property
+    def full_until_s(self) -> float:
+        return self.ends_s if len(self._sent_s) >= self.limit else -NEVER
+
+    @property
+    def ends_s(self) -> float:
+        """When the oldest request counts no longer."""
+        return self._sent_s[0] + self._counts_for_s if self._sent_s else -NEVER
+
+    def charge(self, now: float) -> None:
+        self.spent_now(now)
+        self._sent_s.append(now)
+
+    def give_back(self, charged_at_s: float) -> None:
+        if charged_at_s in self._sent_s:
+            self._sent_s.remove(charged_at_s)
+
+    def spent_now(self, now: float) -> int:
+        sent_s = self._sent_s
+        while sent_s and sent_s[0] + self._counts_for_s <= now:
+            sent_s.popleft()
+        return len(sent_s)
+
+
 class StandardQuota:
     """The windows of a deployment that is paid by token, or of several that share a quota."""
 
@@ -122,7 +159,7 @@ class StandardQuota:
     def __init__(self, limit_tpm: int | None, limit_rpm: float | None = None) -> None:
         self._limit_tpm = NEVER if limit_tpm is None else limit_tpm
         self.tokens = Window(MINUTE_S, self._limit_tpm)
-        self.requests = request_windows(limit_rpm)
+        self.requests = paces(limit_rpm)
         self._requests_full_until_s = -NEVER
         self.charged_tokens = 0.0
         self._on_the_way: deque[tuple[float, int]] = deque()  # when and how much
@@ -151,10 +188,9 @@ class StandardQuota:
         tokens = 0 if load.tokens > self.tokens.limit else load.tokens
         self.tokens.charge(tokens, now)
         self.charged_tokens += tokens
-        for window in self.requests:
-            window.charge(1, now)
-            if window.spent >= window.limit and window.ends_s > self._requests_full_until_s:
-                self._requests_full_until_s = window.ends_s
+        for pace in self.requests:
+            pace.charge(now)
+            self._requests_full_until_s = max(self._requests_full_until_s, pace.full_until_s)
         counted_tokens = self.charged_tokens - self._may_be_overtaken(now)
         self._on_the_way.append((now, tokens))
         self._on_the_way_tokens += tokens
@@ -163,9 +199,9 @@ class StandardQuota:
     def give_back(self, load: Load, charged_at_s: float) -> None:
         if not self.exceeded_by(load):
             self.tokens.give_back(load.tokens, charged_at_s)
-        for window in self.requests:
-            window.give_back(1, charged_at_s)
-        self._see_full_requests()
+        for pace in self.requests:
+            pace.give_back(charged_at_s)
+        self._requests_full_until_s = max((pace.full_until_s for pace in self.requests), default=-NEVER)
 
     def settle(self, load: Load, usage: Usage, now: float) -> None:
         """Azure corrects nothing here."""
@@ -177,15 +213,10 @@ class StandardQuota:
             if hints.remaining_tokens is not None and current:
                 spent = hints.limit_tokens - hints.remaining_tokens + charged_since
                 self.tokens.spent = max(0.0, spent)
-        for window in self.requests:
-            # Azure does not say which of its windows it tells of
-            if window.limit == hints.limit_requests and hints.remaining_requests is not None:
-                window.spent = max(window.spent, window.limit - hints.remaining_requests)
-                self._see_full_requests()
 
     def refused_until(self, until_s: float, now: float) -> None:
-        """Longer than the windows of requests: it is the minute of the tokens that ends then."""
-        if until_s > max((window.ends_s for window in self.requests), default=-NEVER):
+        """Longer than requests are counted, or with few tokens left: it is their minute that ends then."""
+        if until_s - now > REQUEST_SPANS_S[-1] or self.tokens.spent >= CROWDED * self.tokens.limit:
             if self._told_in_s == self.tokens.ends_s:
                 self._told_in_s = until_s  # it is the same minute
             self.tokens.ends_s = until_s
@@ -198,8 +229,7 @@ class StandardQuota:
             share = window.spent / (NOMINAL_TPM if window.limit == NEVER else window.limit)
         if self.requests:
             longest = self.requests[-1]
-            if now < longest.ends_s and longest.spent > share * longest.limit:
-                return longest.spent / longest.limit
+            share = max(share, longest.spent_now(now) / longest.limit)
         return share
 
     def nearly_spent(self) -> bool:
@@ -217,14 +247,10 @@ class StandardQuota:
             self._on_the_way_tokens -= on_the_way.popleft()[1]
         return self._on_the_way_tokens
 
-    def _see_full_requests(self) -> None:
-        full = (window.ends_s for window in self.requests if window.spent >= window.limit)
-        self._requests_full_until_s = max(full, default=-NEVER)
 
-
-def request_windows(limit_rpm: float | None) -> tuple[Window, ...]:
-    """Of one and of ten seconds; where those would hold less than one request, of a minute."""
+def paces(limit_rpm: float | None) -> tuple[Pace, ...]:
+    """By the second and by ten; where those would hold less than one request, by the minute."""
     if limit_rpm is None:
         return ()
     spans_s = [span_s for span_s in REQUEST_SPANS_S if limit_rpm * span_s >= MINUTE_S] or [MINUTE_S]
-    return tuple(Window(span_s, max(1, int(limit_rpm * span_s / MINUTE_S))) for span_s in spans_s)
+    return tuple(Pace(span_s, max(1, int(limit_rpm * span_s / MINUTE_S))) for span_s in spans_s)

@@ -7,7 +7,7 @@ from zlib import crc32
 
 from smalt.core.health import Health
 from smalt.core.latency import Latency
-from smalt.core.limits import Load, Quota, StandardQuota, Window
+from smalt.core.limits import Load, Pace, Quota, StandardQuota, Window
 from smalt.core.provisioned import ProvisionedQuota
 from smalt.core.settings import BreakerSpec, UpstreamSpec
 from smalt.types import Notice, NoticeKind
@@ -196,7 +196,7 @@ def _windows(quota: Quota, now: float) -> tuple[WindowStatus, ...]:
     return (_window("tokens", quota.tokens, now), *requests)
 
 
-def _window(counts: str, window: Window, now: float) -> WindowStatus:
+def _window(counts: str, window: Window | Pace, now: float) -> WindowStatus:
     limit = None if window.limit == float("inf") else int(window.limit)
     resets_in_s = max(0.0, window.ends_s - now)
     return WindowStatus(counts, window.span_s, int(window.spent_now(now)), limit, resets_in_s)
