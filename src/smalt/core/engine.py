@@ -8,7 +8,7 @@ from smalt.core.call import Asker, Call, Shared
 from smalt.core.estimate import TokenEstimate
 from smalt.core.limits import OUTPUT_UNSAID_TOKENS, Load, StandardQuota
 from smalt.core.line import Line
-from smalt.core.routes import AZURE_PREFIX, Route, best_pattern, pattern_route, route, single
+from smalt.core.routes import AGENT_PREFIX, AZURE_PREFIX, Route, best_pattern, pattern_route, route, single
 from smalt.core.settings import BreakerSpec, EngineSettings, QuotaGroup, UpstreamSpec
 from smalt.core.upstream import UpstreamState, UpstreamStatus, status
 from smalt.errors import ModelNotAvailableError
@@ -147,7 +147,7 @@ class Engine:
 
     def _by_pattern(self, model: str) -> Route | None:
         spec = best_pattern(self._settings.patterns, model)
-        if spec is None or not _nameable(model):
+        if spec is None or not _nameable(model) or model.startswith((AZURE_PREFIX, AGENT_PREFIX)):
             return None
         return pattern_route(spec, model, lambda name: self._state(name, model), TokenEstimate())
 
