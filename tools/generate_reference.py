@@ -32,6 +32,38 @@ resources:
 
 Routes follow from the deployments: provisioned ones are used first, the rest share the load. The name
 `azure/<deployment>` reaches every resource that has this deployment, else the resource named `default`.
+Where that is not wanted, `models` says who serves what:
+
+```yaml
+resources:
+  east:
+    endpoint: https://contoso-east.openai.azure.com
+    region: eastus
+    api_keys: ["${EAST_KEY}"]
+    deployments:
+      gpt-4o-ptu: {model: gpt-4o, sku: ProvisionedManaged, ptu: 50}
+      gpt-4o: {model: gpt-4o, sku: Standard, quota_tpm: 120k}
+  sweden:
+    endpoint: https://contoso-sweden.openai.azure.com
+    region: swedencentral
+    api_keys: ["${SWEDEN_KEY}"]
+    deployments:
+      gpt-4o: {model: gpt-4o, sku: Standard, quota_tpm: 120k}
+      gpt-4o-mini: {model: gpt-4o-mini, sku: DataZoneStandard, quota_tpm: 1m}
+      gpt-4.1: {model: gpt-4.1, sku: DataZoneStandard, quota_tpm: 50k}
+models:
+  gpt-4o:
+    route: [east/gpt-4o-ptu, [east/gpt-4o, sweden/gpt-4o]]   # in order; an inner list shares the load
+    strategy: least_latency
+    fallbacks: [gpt-4o-mini]      # when none of these is free
+  gpt-4.1: {residency: eu}        # never served elsewhere, whatever fails
+  "o*": {route: [sweden]}         # any other name that matches: the deployment of that name there
+residency: {eu: [swedencentral, westeurope]}
+agents:
+  guide: {model: gpt-4o, needs: [tools]}   # asked for as the model agent/guide
+```
+
+`smalt check` shows what follows from it, and whom a residency shuts out, with the reason.
 
 - `${VAR}` and `${VAR:-default}` in a value are filled from the environment; an empty variable counts as
   missing. `$$` is a dollar sign. A `.env` file beside `smalt.yaml` is read too; the environment wins.

@@ -17,6 +17,7 @@ from smalt import __version__
 from smalt.cli.curl import HELLO, curl
 from smalt.cli.processes import child, needs
 from smalt.config import Settings, load
+from smalt.config.advice import warnings
 from smalt.config.environment import VARIABLES
 from smalt.config.fill import with_dotenv
 from smalt.core.routes import AZURE_PREFIX
@@ -64,7 +65,7 @@ def run(source: Source, listen: str | None, *, emulate_if_unconfigured: bool, as
             command = ("emulate", "--port-base", "0", "--write-config", str(source.path))
             emulator = stack.enter_context(child(*command))
         settings = listening_at(listen, source.load(cwd))
-        for warning in settings.warnings:
+        for warning in warnings(settings):
             print(f"warning: {warning}", file=sys.stderr)
 
         def announce(serving: Serving) -> None:

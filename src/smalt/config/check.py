@@ -1,29 +1,21 @@
 """Whether settings make sense together. Every problem is found, none stops the search."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from datetime import date
-from difflib import get_close_matches
-from typing import NamedTuple
 
 from pydantic import SecretStr
 
-from smalt.config.document import Document, KeyPath
+from smalt.config.check_routes import of_routes, of_unserved
+from smalt.config.document import Document, Finding, KeyPath, meant
 from smalt.config.freeze import DEFAULT_RESOURCE
-from smalt.config.schema import ModelSettings, Resource, Settings
+from smalt.config.schema import Deployment, Resource, Settings
 from smalt.config.shape import shape
 from smalt.config.unbuilt import MESSAGE, unbuilt
-from smalt.errors import ConfigurationError, InvalidDeployment, InvalidEndpoint, MissingAuth
+from smalt.config.upstreams import is_provisioned
+from smalt.errors import InvalidDeployment, InvalidEndpoint, MissingAuth
 
 _SOURCES_TO_COME = re.compile(r"keyring:|@Microsoft\.KeyVault\(|https://[^/]+\.vault\.")
-
-
-class Finding(NamedTuple):
-    """What is wrong at a path."""
-
-    path: KeyPath
-    message: str
-    kind: type[ConfigurationError] = ConfigurationError
 
 
 def check(document: Document) -> Settings:
@@ -42,6 +34,9 @@ def _check(settings: Settings, document: Document) -> None:
     for finding in _findings(settings):
         document.report(*finding)
     document.stop_if_faulty()
+    for finding in of_unserved(settings):
+        document.report(*finding)
+    document.stop_if_faulty()
 
 
 def _findings(settings: Settings) -> Iterator[Finding]:
@@ -50,14 +45,13 @@ def _findings(settings: Settings) -> Iterator[Finding]:
     if not settings.resources:
         yield Finding(("resources",), "at least one resource is required")
     for name, resource in settings.resources.items():
-        yield from _of_resource(name, resource)
-    for model, served in settings.models.items():
-        yield from _of_model(model, served, settings)
+        yield from _of_resource(name, resource, settings.quotas)
+    yield from of_routes(settings)
     yield from _of_prices(settings)
     yield from _of_gateway(settings)
 
 
-def _of_resource(name: str, resource: Resource) -> Iterator[Finding]:
+def _of_resource(name: str, resource: Resource, quotas: Collection[str]) -> Iterator[Finding]:
     path: KeyPath = ("resources", name)
     if not name or "/" in name:
         yield Finding(path, "the name of a resource must not be empty or hold '/'")
@@ -71,7 +65,11 @@ def _of_resource(name: str, resource: Resource) -> Iterator[Finding]:
             "expected a version such as 2024-10-21, 2025-04-01-preview, v1, preview or latest",
         )
     yield from _of_api_keys((*path, "api_keys"), resource)
-    yield from _of_deployments((*path, "deployments"), name, resource)
+    path = (*path, "deployments")
+    if not resource.deployments and name != DEFAULT_RESOURCE:
+        yield Finding(path, "deployment ID is required: name at least one deployment", InvalidDeployment)
+    for deployment_name, deployment in resource.deployments.items():
+        yield from _of_deployment((*path, deployment_name), deployment, quotas)
 
 
 def _of_api_keys(path: KeyPath, resource: Resource) -> Iterator[Finding]:
@@ -95,59 +93,23 @@ def _of_secret(path: KeyPath, secret: SecretStr) -> Iterator[Finding]:
         yield Finding(path, "a key must not hold spaces, line breaks or characters beyond ASCII")
 
 
-def _of_deployments(path: KeyPath, resource_name: str, resource: Resource) -> Iterator[Finding]:
-    if not resource.deployments and resource_name != DEFAULT_RESOURCE:
-        yield Finding(path, "deployment ID is required: name at least one deployment", InvalidDeployment)
-    for name, deployment in resource.deployments.items():
-        here = (*path, name)
-        if not name.strip():
-            yield Finding(here, "deployment ID is required", InvalidDeployment)
-        if not deployment.model:
-            yield Finding((*here, "model"), "model is required: the name callers ask for")
-        limit, quota = deployment.limit_tpm, deployment.quota_tpm
-        if limit and quota and limit > quota:
-            yield Finding((*here, "limit_tpm"), f"{limit} is more than quota_tpm, {quota}")
-
-
-def _of_model(model: str, served: ModelSettings, settings: Settings) -> Iterator[Finding]:
-    path: KeyPath = ("models", model)
-    if "*" in model:
-        yield Finding(path, f"a pattern is {MESSAGE}")
-        return
-    if not served.route and not any(
-        deployment.model == model and resource.kind == "azure"
-        for resource in settings.resources.values()
-        for deployment in resource.deployments.values()
-    ):
-        yield Finding((*path, "route"), "no deployment serves this model")
-    for index, pool in enumerate(served.route):
-        for reference in pool:
-            if fault := _fault_of_reference(reference, model, settings):
-                yield Finding((*path, "route", index), fault)
-
-
-def _fault_of_reference(reference: str, model: str, settings: Settings) -> str | None:
-    """What is wrong with `resource/deployment` or `resource` in the route of a model."""
-    resource_name, slash, deployment_name = reference.partition("/")
-    resource = settings.resources.get(resource_name)
-    if resource is None:
-        return f"no resource is named '{resource_name}'{_meant(resource_name, settings.resources)}"
-    if not slash:
-        if any(deployment.model == model for deployment in resource.deployments.values()):
-            return None
-        return f"resource {resource_name} has no deployment of {model}"
-    deployment = resource.deployments.get(deployment_name)
-    if deployment is None:
-        meant = _meant(deployment_name, resource.deployments)
-        return f"resource {resource_name} has no deployment '{deployment_name}'{meant}"
-    if deployment.model != model:
-        return f"{reference} serves {deployment.model}, not {model}"
-    return None
-
-
-def _meant(name: str, names: Iterable[str]) -> str:
-    close = get_close_matches(name, list(names), n=1)
-    return f"; did you mean '{close[0]}'?" if close else ""
+def _of_deployment(path: KeyPath, deployment: Deployment, quotas: Collection[str]) -> Iterator[Finding]:
+    if not str(path[-1]).strip():
+        yield Finding(path, "deployment ID is required", InvalidDeployment)
+    if not deployment.model:
+        yield Finding((*path, "model"), "model is required: the name callers ask for")
+    limit, quota = deployment.limit_tpm, deployment.quota_tpm
+    if limit and quota and limit > quota:
+        yield Finding((*path, "limit_tpm"), f"{limit} is more than quota_tpm, {quota}")
+    if deployment.quota is not None and deployment.quota not in quotas:
+        message = f"no quota is named '{deployment.quota}'{meant(deployment.quota, quotas)}"
+        yield Finding((*path, "quota"), message)
+    if deployment.ptu is not None:
+        if not is_provisioned(deployment.sku):
+            yield Finding((*path, "ptu"), "only for provisioned deployments: set sku, as ProvisionedManaged")
+        for key in ("quota_tpm", "limit_tpm", "quota_rpm", "quota"):
+            if getattr(deployment, key) is not None:
+                yield Finding((*path, key), "does not apply beside ptu; remove one of the two")
 
 
 def _of_prices(settings: Settings) -> Iterator[Finding]:
@@ -155,7 +117,7 @@ def _of_prices(settings: Settings) -> Iterator[Finding]:
     for model, price in settings.prices.items():
         path: KeyPath = ("prices", model)
         if model not in models and DEFAULT_RESOURCE not in settings.resources:  # which has any deployment
-            yield Finding(path, f"no deployment serves this model{_meant(model, models)}")
+            yield Finding(path, f"no deployment serves this model{meant(model, models)}")
         for key in ("input_usd", "output_usd"):
             if getattr(price, key) is None:
                 yield Finding((*path, key), f"{key} is required: USD per 1M tokens")

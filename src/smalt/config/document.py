@@ -2,13 +2,22 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from difflib import get_close_matches
+from typing import Any, NamedTuple, NoReturn
 
 from smalt.errors import ConfigurationError
 
 KeyPath = tuple[str | int, ...]
 
 SECRETS = frozenset({"admin_key", "api_keys", "key", "secrets"})  # fields whose value is never shown
+
+
+class Finding(NamedTuple):
+    """What is wrong at a path."""
+
+    path: KeyPath
+    message: str
+    kind: type[ConfigurationError] = ConfigurationError
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +106,12 @@ def dotted(path: Sequence[str | int]) -> str:
     """`models.gpt-4o.route[0]`."""
     text = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path)
     return text.removeprefix(".")
+
+
+def meant(name: str, names: Iterable[str]) -> str:
+    """The end of a message about an unknown name: the one it is nearly, if any."""
+    close = get_close_matches(name, list(names), n=1)
+    return f"; did you mean '{close[0]}'?" if close else ""
 
 
 def is_secret(path: KeyPath) -> bool:

@@ -21,7 +21,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from smalt.config.endpoint import base_url, is_private_link
+from smalt.config.endpoint import base_url
+from smalt.core.settings import StrategyName
 
 _FACTORS = {"": 1, "k": 1_000, "m": 1_000_000}
 
@@ -145,8 +146,21 @@ class Deployment(Section):
     limit_tpm: Tokens | None = Field(
         default=None, description="Our own limit, at most quota_tpm. Absent: quota_tpm."
     )
-    ptu: Count | None = _later("Provisioned throughput units.")
-    weight: Count = _later("Share of the load under the strategy `weighted`.", 1)
+    quota_rpm: Count | None = Field(
+        default=None,
+        description="What Azure grants, in requests per minute. Absent: what comes with quota_tpm, for "
+        "standard deployment types and models of which that is known.",
+    )
+    quota: str | None = Field(
+        default=None, description="Name of a quota, under `quotas`, that it shares with other deployments."
+    )
+    ptu: Count | None = Field(
+        default=None,
+        description="Provisioned throughput units, in place of the quotas and limits. Where the throughput "
+        "of the model is known, the deployment's utilization is followed and calls spill over before Azure "
+        "refuses them.",
+    )
+    weight: Count = Field(default=1, description="Share of the load under the strategy `weighted`.")
 
 
 class Identity(Section):
@@ -209,23 +223,36 @@ class ModelSettings(Section):
     route: tuple[Pool, ...] = Field(
         default=(),
         description="Upstreams in order, as `resource/deployment`, or `resource` for all its deployments of "
-        "this model. An inner list shares the load. Absent: provisioned first, then all others.",
+        "this model. An inner list shares the load. Absent: provisioned first, then all others. For a "
+        "pattern, `resource` means the deployment there that has the name asked for.",
     )
-    strategy: Literal["least_loaded", "round_robin", "weighted", "random", "least_latency"] = _later(
-        "How one of several free upstreams is picked.", "least_loaded"
+    strategy: StrategyName = Field(
+        default="least_loaded",
+        description="How one of several free upstreams is picked. A fallback keeps its own.",
     )
-    fallbacks: tuple[str, ...] = _later("Models to use when no upstream of this one is free.", ())
-    residency: str | None = _later("Name of a residency zone the upstreams must lie in.")
+    fallbacks: tuple[str, ...] = Field(
+        default=(),
+        description="Models to use, in order, when no upstream of this one is free; then their fallbacks.",
+    )
+    residency: str | None = Field(
+        default=None,
+        description="Name of a residency zone. No upstream outside serves this model, not as a fallback and "
+        "not by the name of a deployment; and `azure/<deployment>` reaches listed deployments only.",
+    )
 
 
 class Agent(Section):
-    """Named defaults: model, parameters, instructions."""
+    """Named defaults, asked for as the model `agent/<name>`."""
 
-    model: str | None = Field(default=None, description="The model used.")
-    temperature: float | None = Field(default=None, description="Sampling temperature.")
-    max_tokens: Count | None = Field(default=None, description="Most tokens of an answer.")
-    needs: tuple[str, ...] = Field(default=(), description="Abilities the model must have, such as tools.")
-    instructions: str | None = Field(default=None, description="The system message.")
+    model_config = ConfigDict(json_schema_extra={"required": ["model"]})
+
+    model: str = Field(default="", description="The model used. Required.")
+    temperature: float | None = _later("Sampling temperature.")
+    max_tokens: Count | None = _later("Most tokens of an answer.")
+    needs: tuple[Literal["tools", "vision", "structured_outputs", "reasoning"], ...] = Field(
+        default=(), description="Abilities that upstreams must have; fallbacks without them are left out."
+    )
+    instructions: str | None = _later("The system message.")
 
 
 class Retry(Section):
@@ -332,12 +359,24 @@ class Settings(Section):
 
     resources: dict[str, Resource] = Field(default={}, description="By name; a name holds no `/`.")
     models: dict[str, ModelSettings] = Field(
-        default={}, description="Only where the default route is not wanted. Patterns are not built yet."
+        default={},
+        description="By name, where the default route is not wanted. In a name that is a pattern, `*` stands "
+        "for any text; names with a route or a deployment win over patterns, long patterns over short ones.",
     )
-    residency: dict[str, tuple[str, ...]] = _later("Regions by residency zone.", {})
-    agents: dict[str, Agent] = _later("By name.", {})
+    quotas: dict[str, Tokens] = Field(
+        default={},
+        description="Tokens per minute by name: quotas that several deployments share, as Azure grants them "
+        "for a subscription, region and model.",
+    )
+    residency: dict[str, tuple[str, ...]] = Field(
+        default={},
+        description="Regions by residency zone. Inside are Standard and ProvisionedManaged deployments in "
+        "these regions; those of data zones too, if the zone is named `eu`, `us` or `apac`. Global ones "
+        "never are, nor is what has no `sku` or `region` here.",
+    )
+    agents: dict[str, Agent] = Field(default={}, description="By name.")
     retry: Retry = Field(default=Retry(), description="Attempts and backoff.")
-    breaker: Breaker = _later("Circuit breaker.", Breaker())
+    breaker: Breaker = Field(default=Breaker(), description="Circuit breaker.")
     timeouts: Timeouts = Field(default=Timeouts(), description="Patience with upstreams.")
     network: Network = _later("Proxies and certificates.", Network())
     degraded: dict[str, Degraded] = _later("Answers by model for when nothing is available.", {})
@@ -355,13 +394,3 @@ class Settings(Section):
     store: str = _later("`sqlite` or a `postgresql://` URL.", "sqlite")
     shared_limits: str = _later("Where limits are shared: `auto` or a `redis://` URL.", "auto")
     observe: Observe = Field(default=Observe(), description="Logs, metrics, traces.")
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """What works but should be mended, one line each."""
-        return tuple(
-            f"resources.{name}.endpoint: a privatelink host matches no TLS certificate; {resource.base_url} "
-            "is used, which DNS resolves to the private address"
-            for name, resource in self.resources.items()
-            if is_private_link(resource.endpoint)
-        )

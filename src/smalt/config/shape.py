@@ -8,11 +8,12 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from smalt.config.document import Document, KeyPath
+from smalt.config.document import Document, KeyPath, meant
 from smalt.config.schema import Settings
 
 # Words of other tools, earlier habits and near misses that no spelling check finds.
 OTHER_WORDS = {
+    "allowed_fails": "breaker.failures",
     "api_base": "endpoint",
     "api_key": "api_keys",
     "azure_deployment": "deployments",
@@ -20,6 +21,7 @@ OTHER_WORDS = {
     "backends": "resources",
     "base_url": "endpoint",
     "context_window_fallbacks": "fallbacks",
+    "cooldown_time": "breaker.open_s",
     "deployment": "deployments",
     "deployment_id": "deployments",
     "deployment_name": "deployments",
@@ -40,7 +42,7 @@ OTHER_WORDS = {
     "request_timeout": "timeouts.total_s",
     "router_settings": "models",
     "routing_strategy": "strategy",
-    "rpm": "quota_tpm",
+    "rpm": "quota_rpm",
     "server": "gateway",
     "sku_name": "sku",
     "stream_timeout": "timeouts.stream_first_byte_s",
@@ -49,6 +51,14 @@ OTHER_WORDS = {
     "type": "kind",
     "upstreams": "deployments",
     "url": "endpoint",
+}
+
+OTHER_VALUES = {
+    "latency-based-routing": "least_latency",
+    "least-busy": "least_loaded",
+    "simple-shuffle": "weighted",
+    "usage-based-routing": "least_loaded",
+    "usage-based-routing-v2": "least_loaded",
 }
 
 _EXPECTED = {
@@ -64,6 +74,7 @@ _EXPECTED = {
 }
 
 _ECHOED = ("bool_parsing", "float_parsing", "literal_error", "number")
+_OPTION = re.compile(r"'([^']*)'")
 _NUMBER = re.compile(r"-?[0-9.]+[km]?", re.IGNORECASE)
 
 
@@ -80,7 +91,8 @@ def shape(document: Document) -> Settings:
                 _report_unknown(document, path)
             else:
                 expected = _EXPECTED.get(fault["type"]) or _expected(fault)
-                document.report(path, f"{expected}, got {_shown(fault, document)}")
+                shown = _shown(fault, document)
+                document.report(path, f"{expected}, got {shown}{_meant(fault, shown)}")
         for fault in faults:
             _remove(document.data, fault["loc"])
 
@@ -89,6 +101,14 @@ def _expected(fault: ErrorDetails) -> str:
     if fault["type"] == "literal_error":
         return f"expected {fault['ctx']['expected']}"
     return fault["msg"]
+
+
+def _meant(fault: ErrorDetails, shown: str) -> str:
+    """Which of a few allowed words a value was meant to be; nothing if the value may not be shown."""
+    option = _OPTION.fullmatch(shown) if fault["type"] == "literal_error" else None
+    if option is None:
+        return ""
+    return meant(OTHER_VALUES.get(option[1], option[1]), _OPTION.findall(fault["ctx"]["expected"]))
 
 
 def _report_unknown(document: Document, path: KeyPath) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from smalt.config import Settings, load
+from smalt.config.advice import warnings
 from smalt.config.environment import VARIABLES
 from smalt.errors import ConfigurationError, InvalidEndpoint, MissingAuth
 
@@ -185,4 +186,4 @@ def test_the_example_asks_for_a_key(tmp_path: Path) -> None:
             "a key must not hold spaces, line breaks or characters beyond ASCII"
         ),
     )
-    assert load(env={"AZURE_OPENAI_API_KEY": "k"}, cwd=tmp_path).warnings == ()
+    assert warnings(load(env={"AZURE_OPENAI_API_KEY": "k"}, cwd=tmp_path)) == ()

@@ -1,112 +1,116 @@
 """From settings to what the engine decides by."""
 
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
+from tests.unit.config.build import resource, settings, standard
 
-from smalt.config import Settings, freeze
+from smalt import Fleet
+from smalt.config import Settings, freeze, load
 from smalt.config.freeze import own_prices
-from smalt.core.settings import RetrySpec, UpstreamSpec
+from smalt.config.schema import Breaker, Deployment, ModelSettings, Resource
+from smalt.core.engine import Engine
+from smalt.core.settings import BreakerSpec, EngineSettings, PatternSpec, PoolSpec, RetrySpec, RouteSpec
+from smalt.errors import ModelNotAvailableError
+from smalt.types import Facts, Operation
 from smalt.wire.models import TokenPrice
 
-
-def resource(**deployments: dict[str, Any]) -> dict[str, Any]:
-    return {"endpoint": "https://c.openai.azure.com", "deployments": deployments}
-
-
-def tiers(data: dict[str, Any]) -> dict[str, tuple[tuple[str, ...], ...]]:
-    return {name: route.tiers for name, route in freeze(Settings.model_validate(data)).routes.items()}
+US = resource({"m-us": standard("m"), "n-us": standard("n")}, region="eastus")
+EU = resource({"m-eu": standard("m")}, region="swedencentral")
+ZONES = {"eu": ["swedencentral"]}
 
 
-PTU = {"model": "m", "sku": "ProvisionedManaged"}
-GLOBAL_PTU = {"model": "m", "sku": "GlobalProvisionedManaged"}
-STANDARD = {"model": "m", "sku": "Standard"}
-BARE = {"model": "m"}
+def frozen(resources: dict[str, Any], **sections: Any) -> EngineSettings:
+    return freeze(settings(resources, **sections))
 
 
-def test_an_upstream_carries_what_decisions_need() -> None:
-    """Name, model, region, SKU and limit."""
-    east = resource(d={"model": "m", "sku": "Standard", "quota_tpm": 10}) | {"region": "eastus"}
-    settings = freeze(Settings.model_validate({"resources": {"east": east}}))
-    assert settings.upstreams == {"east/d": UpstreamSpec("east/d", "m", "eastus", "Standard", 10)}
+def asked(engine: Engine, model: str) -> tuple[str, ...]:
+    """The upstreams a name leads to, as on an Azure surface, where it may also name a deployment."""
+    facts = Facts(Operation.CHAT, model, names_deployment=True)
+    return tuple(state.spec.name for tier in engine.route(facts).tiers for state in tier.states)
 
 
-@pytest.mark.parametrize(
-    ("written", "limit"),
-    [({}, None), ({"quota_tpm": 10}, 10), ({"limit_tpm": 5}, 5), ({"quota_tpm": 10, "limit_tpm": 5}, 5)],
-)
-def test_our_own_limit_wins_over_the_quota(written: dict[str, int], limit: int | None) -> None:
-    """Without either there is no limit of ours."""
-    data = {"resources": {"e": resource(d={"model": "m", **written})}}
-    assert freeze(Settings.model_validate(data)).upstreams["e/d"].limit_tpm == limit
+def test_a_route_has_its_own_pool_and_those_of_its_fallbacks() -> None:
+    """Each with its strategy."""
+    models = {"m": {"strategy": "weighted", "fallbacks": ["n"]}}
+    own, other = PoolSpec((("us/m-us", "eu/m-eu"),), "weighted"), PoolSpec((("us/n-us",),))
+    assert frozen({"us": US, "eu": EU}, models=models).routes["m"] == RouteSpec("m", (own, other))
 
 
-def test_a_default_route_takes_provisioned_deployments_first() -> None:
-    """They are paid for anyway; the rest share the load."""
-    data = {"resources": {"e": resource(a=STANDARD, b=PTU), "w": resource(c=GLOBAL_PTU, d=BARE)}}
-    assert tiers(data)["m"] == (("e/b", "w/c"), ("e/a", "w/d"))
+def test_an_agent_is_a_route_with_needs() -> None:
+    """Under a name of its own, for the same model."""
+    routes = frozen({"eu": EU}, agents={"guide": {"model": "m", "needs": ["tools", "vision"]}}).routes
+    pools = (PoolSpec((("eu/m-eu",),)),)
+    assert routes["agent/guide"] == RouteSpec("m", pools, frozenset({"tools", "vision"}))
 
 
-def test_every_model_has_a_route() -> None:
-    """And every deployment name has one behind `azure/`, over all resources that have it."""
-    data = {"resources": {"e": resource(x={"model": "m"}, y={"model": "n"}), "w": resource(x={"model": "m"})}}
-    assert tiers(data) == {
-        "m": (("e/x", "w/x"),),
-        "n": (("e/y",),),
-        "azure/x": (("e/x", "w/x"),),
-        "azure/y": (("e/y",),),
-    }
-
-
-def test_a_written_route_wins() -> None:
-    """In its order; an inner list is one tier."""
-    data = {
-        "resources": {"e": resource(a=PTU, b=STANDARD), "w": resource(b=STANDARD)},
-        "models": {"m": {"route": [["w/b", "e/b"], "e/a"]}},
-    }
-    assert tiers(data)["m"] == (("w/b", "e/b"), ("e/a",))
-
-
-def test_a_model_without_a_written_route_keeps_the_default() -> None:
-    """Other settings of a model leave its route alone."""
-    data = {"resources": {"e": resource(a=STANDARD)}, "models": {"m": {}}}
-    assert tiers(data)["m"] == (("e/a",),)
-
-
-def test_a_resource_name_means_its_deployments_of_the_model() -> None:
-    """And what an earlier tier has is not named again."""
-    data = {
-        "resources": {"e": resource(a=PTU, b=STANDARD, n={"model": "n"}), "w": resource(b=STANDARD)},
-        "models": {"m": {"route": ["e/a", "e", ["w", "e/b"], "e"]}},
-    }
-    assert tiers(data)["m"] == (("e/a",), ("e/b",), ("w/b",))
-
-
-def test_servers_that_are_not_azure_serve_only_where_named() -> None:
-    """A deployment name may hold slashes."""
-    proxy = resource(**{"azure/m": BARE, "azure/m/2": BARE}) | {"kind": "openai"}
-    data: dict[str, Any] = {"resources": {"e": resource(a=BARE), "proxy": proxy}}
-    assert tiers(data) == {"m": (("e/a",),), "azure/a": (("e/a",),)}
-    data["models"] = {"m": {"route": ["e/a", "proxy/azure/m"]}}
-    assert tiers(data)["m"] == (("e/a",), ("proxy/azure/m",))
+def test_patterns_are_no_routes() -> None:
+    """Their names are not asked for."""
+    engine_settings = frozen(
+        {"us": US}, models={"g*": {"route": ["us"], "strategy": "random"}, "*": {"route": ["us/m-us"]}}
+    )
+    assert engine_settings.patterns == (
+        PatternSpec("g*", (("us",),), "random"),
+        PatternSpec("*", (("us/m-us",),)),
+    )
+    assert not {"g*", "*"} & set(engine_settings.routes)
 
 
 def test_only_a_resource_of_that_name_is_the_default() -> None:
     """Where `azure/<deployment>` leads when nobody has the deployment."""
-    assert (
-        freeze(Settings.model_validate({"resources": {"default": resource()}})).default_resource == "default"
-    )
-    assert freeze(Settings.model_validate({"resources": {"e": resource(a=BARE)}})).default_resource is None
+    assert frozen({"default": resource({})}).default_resource == "default"
+    assert frozen({"eu": EU}).default_resource is None
 
 
-def test_retries_are_carried_over() -> None:
+def test_retries_and_breaker_are_carried_over() -> None:
     """Their defaults are those of the core."""
     assert freeze(Settings()).retry == RetrySpec()
+    assert freeze(Settings()).breaker == BreakerSpec()
     retry = {"max_attempts": 2, "base_s": 0.5, "cap_s": 4, "jitter_s": 0, "after_timeout": True}
-    assert freeze(Settings.model_validate({"retry": retry})).retry == RetrySpec(
-        2, 0.5, 4, 0, after_timeout=True
+    engine_settings = frozen({"eu": EU}, retry=retry, breaker={"failures": 3, "open_s": 9})
+    assert engine_settings.retry == RetrySpec(2, 0.5, 4, 0, after_timeout=True)
+    assert engine_settings.breaker == BreakerSpec(failures=3, open_s=9)
+
+
+def test_req_2_12_exact_names_win_over_patterns() -> None:
+    """`gpt-4o` is one of `gpt-*` unless it has a route; the pattern with more letters wins."""
+    resources = {"us": US, "eu": resource({"gpt-4.1": "gpt-4.1"}, region="swedencentral")}
+    models = {"gpt-*": {"route": ["us"]}, "gpt-4o-*": {"route": ["eu", "us/m-us"]}}
+    engine = Engine(frozen(resources, models=models))
+    assert asked(engine, "gpt-4o") == ("us/gpt-4o",)
+    assert asked(engine, "gpt-4o-mini") == ("eu/gpt-4o-mini", "us/m-us")
+    assert asked(engine, "gpt-4.1") == ("eu/gpt-4.1",)
+    assert asked(engine, "m-us") == ("us/m-us",)
+    with pytest.raises(ModelNotAvailableError):
+        asked(engine, "o3")
+
+
+def test_patterns_leave_names_of_deployments_and_agents_alone() -> None:
+    """`azure/new` is a deployment of the default resource, whatever `*` says."""
+    engine = Engine(frozen({"us": US, "default": resource({})}, models={"*": {"route": ["us"]}}))
+    assert asked(engine, "azure/new") == ("default/new",)
+    assert asked(engine, "new") == ("us/new",)
+
+
+def test_req_2_8_no_name_leads_out_of_the_zone() -> None:
+    """Not a deployment's own, nor a pattern, nor the default resource."""
+    engine_settings = frozen(
+        {"us": US, "eu": EU, "default": resource({"m-new": "m"})},
+        residency=ZONES,
+        models={"m": {"residency": "eu"}, "*": {"route": ["us/m-us", "eu/m-eu"]}},
     )
+    assert set(engine_settings.upstreams) == {"eu/m-eu", "us/n-us"}
+    assert engine_settings.default_resource is None
+    engine = Engine(engine_settings)
+    for name in ("m", "m-us", "m-eu", "m-new", "m-other"):
+        assert asked(engine, name) == ("eu/m-eu",)
+    assert asked(engine, "n") == ("us/n-us",)
+    for name in ("azure/m-us", "azure/m-new", "azure/m-other"):
+        with pytest.raises(ModelNotAvailableError):
+            asked(engine, name)
 
 
 def test_own_prices_by_model() -> None:
@@ -119,3 +123,69 @@ def test_own_prices_by_model() -> None:
         "m": TokenPrice(Decimal("0.1"), Decimal(9)),
         "n": TokenPrice(Decimal(1), Decimal(2), cached_usd=Decimal(0)),
     }
+
+
+FILE = """\
+resources:
+  east:
+    endpoint: https://east.openai.azure.com
+    region: eastus
+    api_keys: [k]
+    deployments:
+      gpt-4o-ptu: {model: gpt-4o, sku: ProvisionedManaged, ptu: 50}
+      gpt-4o: {model: gpt-4o, sku: Standard, quota_tpm: 120k, weight: 3}
+  sweden:
+    endpoint: https://sweden.openai.azure.com
+    region: swedencentral
+    api_keys: [k]
+    deployments:
+      gpt-4o: {model: gpt-4o, sku: Standard, quota_tpm: 120k}
+      mini: {model: gpt-4o-mini}
+models:
+  gpt-4o:
+    route: [east/gpt-4o-ptu, [east/gpt-4o, sweden/gpt-4o]]
+    strategy: weighted
+    fallbacks: [gpt-4o-mini]
+  "gpt-*": {route: [east]}
+breaker: {failures: 3}
+"""
+
+
+def test_req_2_15_settings_built_in_python_decide_as_the_file_does(tmp_path: Path) -> None:
+    """Routes by name, upstreams with tiers and weights, a strategy: what the engine gets is equal."""
+    built = Settings(
+        resources={
+            "east": Resource(
+                endpoint="https://east.openai.azure.com",
+                region="eastus",
+                api_keys=(SecretStr("k"),),
+                deployments={
+                    "gpt-4o-ptu": Deployment(model="gpt-4o", sku="ProvisionedManaged", ptu=50),
+                    "gpt-4o": Deployment(model="gpt-4o", sku="Standard", quota_tpm=120_000, weight=3),
+                },
+            ),
+            "sweden": Resource(
+                endpoint="https://sweden.openai.azure.com",
+                region="swedencentral",
+                api_keys=(SecretStr("k"),),
+                deployments={
+                    "gpt-4o": Deployment(model="gpt-4o", sku="Standard", quota_tpm=120_000),
+                    "mini": Deployment(model="gpt-4o-mini"),
+                },
+            ),
+        },
+        models={
+            "gpt-4o": ModelSettings(
+                route=(("east/gpt-4o-ptu",), ("east/gpt-4o", "sweden/gpt-4o")),
+                strategy="weighted",
+                fallbacks=("gpt-4o-mini",),
+            ),
+            "gpt-*": ModelSettings(route=(("east",),)),
+        },
+        breaker=Breaker(failures=3),
+    )
+    (tmp_path / "smalt.yaml").write_text(FILE)
+    loaded = load(env={}, cwd=tmp_path)
+    assert freeze(built) == freeze(loaded)
+    assert built == loaded
+    assert Fleet(built).status() == Fleet(loaded).status()

@@ -6,7 +6,8 @@ from pydantic import BaseModel
 from smalt.config.fill import fill_variables
 from smalt.config.read import parse
 from smalt.config.schema import Section
-from smalt.config.shape import OTHER_WORDS, fields_at, shape, suggest
+from smalt.config.shape import OTHER_VALUES, OTHER_WORDS, fields_at, shape, suggest
+from smalt.core.strategies import STRATEGIES
 
 SECRET = "abc123secret"
 
@@ -38,6 +39,34 @@ def faults(text: str, **env: str) -> list[str]:
         (
             "resources: {e: {api: v2}}",
             "1:17: resources.e.api: expected 'auto', 'classic' or 'v1', got 'v2'",
+        ),
+        (
+            "models: {m: {strategy: least-latency}}",
+            (
+                "1:14: models.m.strategy: expected 'least_loaded', 'round_robin', 'weighted', 'random' or "
+                "'least_latency', got 'least-latency'; did you mean 'least_latency'?"
+            ),
+        ),
+        (
+            "models: {m: {strategy: simple-shuffle}}",
+            (
+                "1:14: models.m.strategy: expected 'least_loaded', 'round_robin', 'weighted', 'random' or "
+                "'least_latency', got 'simple-shuffle'; did you mean 'weighted'?"
+            ),
+        ),
+        (
+            "agents: {a: {needs: [tool]}}",
+            (
+                "1:22: agents.a.needs[0]: expected 'tools', 'vision', 'structured_outputs' or 'reasoning', "
+                "got 'tool'; did you mean 'tools'?"
+            ),
+        ),
+        (
+            "agents: {a: {needs: [{}]}}",
+            (
+                "1:22: agents.a.needs[0]: expected 'tools', 'vision', 'structured_outputs' or 'reasoning', "
+                "got a mapping"
+            ),
         ),
         ("resources: {e: {region: [x]}}", "1:17: resources.e.region: expected text, got a list"),
         ("resources: {e: {identity: [x]}}", "1:17: resources.e.identity: expected a mapping, got a list"),
@@ -83,6 +112,14 @@ def test_a_value_of_the_wrong_kind_is_a_plain_sentence(text: str, fault: str) ->
         (
             "resources: {e: {deployments: {d: {tpm: 5}}}}",
             "1:35: resources.e.deployments.d.tpm: unknown key; did you mean 'quota_tpm'?",
+        ),
+        (
+            "resources: {e: {deployments: {d: {rpm: 5}}}}",
+            "1:35: resources.e.deployments.d.rpm: unknown key; did you mean 'quota_rpm'?",
+        ),
+        (
+            "breaker: {cooldown_time: 5}",
+            "1:11: breaker.cooldown_time: unknown key; did you mean 'breaker.open_s'?",
         ),
         (
             "resources: {e: {deployments: {d: {priority: 5}}}}",
@@ -153,6 +190,11 @@ def test_other_tools_words_lead_to_keys_that_exist() -> None:
         head, _, tail = target.partition(".")
         assert head in known
         assert not tail or tail in fields_at((head,))
+
+
+def test_other_tools_strategies_lead_to_ours() -> None:
+    """The same for what they call them."""
+    assert set(OTHER_VALUES.values()) <= set(STRATEGIES)
 
 
 def test_a_word_known_here_wins_over_the_same_word_elsewhere() -> None:

@@ -12,14 +12,8 @@ from smalt.config.unbuilt import is_built, unbuilt
     ("data", "path"),
     [
         ({"resources": {"e": {"identity": "cli"}}}, ("resources", "e", "identity")),
-        (
-            {"resources": {"e": {"deployments": {"d": {"weight": 2}}}}},
-            ("resources", "e", "deployments", "d", "weight"),
-        ),
-        ({"models": {"m": {"strategy": "random"}}}, ("models", "m", "strategy")),
-        ({"models": {"m": {"fallbacks": ["n"]}}}, ("models", "m", "fallbacks")),
-        ({"breaker": {"failures": 6}}, ("breaker",)),
-        ({"agents": {"a": {}}}, ("agents",)),
+        ({"agents": {"a": {"temperature": 0.5}}}, ("agents", "a", "temperature")),
+        ({"agents": {"a": {"instructions": "x"}}}, ("agents", "a", "instructions")),
         ({"budgets": [1]}, ("budgets",)),
         ({"gateway": {"secrets": ["s"]}}, ("gateway", "secrets")),
         ({"gateway": {"callers_may_bring": ["h"]}}, ("gateway", "callers_may_bring")),
@@ -36,7 +30,6 @@ def test_what_is_set_and_not_built_is_found(data: dict[str, Any], path: tuple[st
 def test_defaults_may_be_written_out() -> None:
     """Saying what is so anyway asks for nothing."""
     data = {
-        "breaker": {"failures": 5, "open_s": 30},
         "store": "sqlite",
         "teams": {},
         "observe": {"log": "text"},
@@ -51,7 +44,11 @@ def test_what_is_built_is_not_marked() -> None:
         "resources",
         "models",
         "prices",
+        "quotas",
+        "residency",
+        "agents",
         "retry",
+        "breaker",
         "timeouts",
         "gateway",
         "observe",

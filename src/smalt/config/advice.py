@@ -1,0 +1,37 @@
+"""What works but should be mended."""
+
+from collections.abc import Iterator
+
+from smalt.config.endpoint import is_private_link
+from smalt.config.freeze import DEFAULT_RESOURCE, has_residency
+from smalt.config.schema import Deployment, Settings
+from smalt.config.upstreams import is_provisioned, throughput
+
+
+def warnings(settings: Settings) -> tuple[str, ...]:
+    """One line each, of checked settings."""
+    return tuple(_warnings(settings))
+
+
+def _warnings(settings: Settings) -> Iterator[str]:
+    for name, resource in settings.resources.items():
+        if is_private_link(resource.endpoint):
+            yield (
+                f"resources.{name}.endpoint: a privatelink host matches no TLS certificate; "
+                f"{resource.base_url} is used, which DNS resolves to the private address"
+            )
+        for deployment_name, deployment in resource.deployments.items():
+            if is_provisioned(deployment.sku) and throughput(deployment) is None:
+                yield f"resources.{name}.deployments.{deployment_name}: {_not_followed(deployment)}"
+    if DEFAULT_RESOURCE in settings.resources and has_residency(settings):
+        yield (
+            f"resources.{DEFAULT_RESOURCE}: only its listed deployments are served, because of the residency "
+            "of a model"
+        )
+
+
+def _not_followed(deployment: Deployment) -> str:
+    lacking = (
+        "ptu is not set" if deployment.ptu is None else f"the throughput of {deployment.model} is not known"
+    )
+    return f"its utilization cannot be followed, since {lacking}; calls spill over when Azure refuses them"
