@@ -90,7 +90,8 @@ class Emulator:
             ]
             lines += [
                 f"      {d.name if _PLAIN.fullmatch(d.name) else _quoted(d.name)}: "
-                f"{{model: {d.model}, sku: {d.sku}{'' if d.provisioned else f', quota_tpm: {d.capacity}k'}}}"
+                f"{{model: {d.model}, sku: {d.sku}, "
+                f"{f'ptu: {d.capacity}' if d.provisioned else f'quota_tpm: {d.capacity}k'}}}"
                 for d in spec.deployments.values()
             ]
         return "\n".join(lines) + "\n"

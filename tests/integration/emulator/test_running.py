@@ -40,6 +40,7 @@ def test_the_configuration_points_at_the_open_ports(emulator: Handle) -> None:
     assert resources["sweden"]["deployments"]["gpt-4o-ptu"] == {
         "model": "gpt-4o",
         "sku": "ProvisionedManaged",
+        "ptu": 50,
     }
 
 
