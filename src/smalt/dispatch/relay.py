@@ -34,6 +34,7 @@ async def relay_events(source: Response, stream: WatchedStream, writer: Writer, 
         writer.write(stream.held())
         failed = await _drain(source, forward, writer, idle_s=idle_s)
     except BaseException:
+        source.close()
         stream.leave()
         raise
     writer.write(stream.last(failed))

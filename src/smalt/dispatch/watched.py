@@ -53,7 +53,8 @@ class WatchedStream:
         return self._watch.feed(data)
 
     def last(self, failed: SendFailed | None) -> bytes:
-        """The upstream is done. A stream that broke, or stopped without its end, gets an error event."""
+        """The upstream is done. A stream that broke, or stopped without its end, gets an error event in place
+        of the part of an event that came last."""
         rest = self._watch.rest()
         if failed is not None:
             error = self._interrupted(f"the stream broke: {failed}")
@@ -63,7 +64,7 @@ class WatchedStream:
             self._finish(None if self._watch.error is None else str(self._watch.error.kind))
             return rest
         self._finish(error.code)
-        return rest + error_event(error, self._call.facts.operation)
+        return error_event(error, self._call.facts.operation)
 
     def leave(self) -> None:
         """The caller takes no more; some stop reading at the end mark, which is no loss."""
