@@ -191,9 +191,10 @@ class Caller:
 
 
 async def relay(fleet: Fleet, caller: Caller) -> None:
-    call, answer = await fleet.call(make_facts(stream=True))
+    _, answer = await fleet.call(make_facts(stream=True))
     assert answer.stream is not None
-    await relay_events(answer.stream, call, caller, idle_s=5)
+    assert answer.watched is not None
+    await relay_events(answer.stream, answer.watched, caller, idle_s=5)
 
 
 @pytest.mark.parametrize("rest", [STOP, b""])

@@ -220,3 +220,60 @@ async def test_waiting_for_what_has_already_failed_does_not_hang() -> None:
     response = wired.request()
     wired.lose()
     assert (await failure_of(response.head()))[0] is FailureKind.RESET
+
+
+async def test_pieces_are_taken_as_they_come() -> None:
+    """One by one, with reading paused in between; then there are none."""
+    wired = Wired()
+    response = wired.request()
+    wired.receive(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nabc")
+    assert await response.piece() == b"abc"
+    taking = asyncio.ensure_future(response.piece())
+    await asyncio.sleep(0)
+    wired.receive(b"def")
+    assert await taking == b"def"
+    assert not wired.reads()
+    taking = asyncio.ensure_future(response.piece())
+    await asyncio.sleep(0)
+    assert wired.reads()
+    wired.receive(b"ghi")
+    assert [await taking, await response.piece()] == [b"ghi", None]
+    assert wired.idle == [wired.connection]
+
+
+async def test_after_some_pieces_the_rest_is_relayed() -> None:
+    """Nothing comes twice, nothing is lost."""
+    wired = Wired()
+    response = wired.request()
+    wired.receive(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nabc")
+    assert await response.piece() == b"abc"
+    wired.receive(b"def")
+    taker = Taker(response)
+    wired.receive(b"ghi")
+    assert (taker.body, taker.ends) == (b"defghi", [None])
+
+
+async def test_a_piece_that_breaks() -> None:
+    """The connection is lost while somebody waits for the next piece."""
+    wired = Wired()
+    response = wired.request()
+    wired.receive(CHUNKED)
+    taking = asyncio.ensure_future(response.piece())
+    await asyncio.sleep(0)
+    wired.lose(ConnectionResetError())
+    assert (await failure_of(taking))[0] is FailureKind.TRUNCATED
+
+
+async def test_who_no_longer_waits_for_a_piece_misses_none() -> None:
+    """The wait may be given up; what comes later is there for the relay."""
+    wired = Wired()
+    response = wired.request()
+    wired.receive(CHUNKED)
+    taking = asyncio.ensure_future(response.piece())
+    await asyncio.sleep(0)
+    taking.cancel()
+    await asyncio.gather(taking, return_exceptions=True)
+    wired.receive(b"3\r\nabc\r\n")
+    taker = Taker(response)
+    wired.receive(b"0\r\n\r\n")
+    assert (taker.body, taker.ends) == (b"abc", [None])

@@ -200,7 +200,7 @@ def test_what_an_answer_tells_of_the_quota_counts() -> None:
 
 
 def test_a_minute_that_only_azure_knows_to_be_nearly_spent_is_told_once() -> None:
-    """Who else uses the deployment is seen in the headers alone; a refusal in the same minute adds nothing."""
+    """Who else uses the deployment is seen in the headers alone; a refusal in that minute adds nothing."""
     office = Office(make_engine("east/a"))
     hints = QuotaHints(limit_tokens=1_000, remaining_tokens=150)
     calls = [office.open() for _ in range(3)]

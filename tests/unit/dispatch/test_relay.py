@@ -6,11 +6,13 @@ from tests.unit.dispatch.fakes import Office, Wired, make_facts
 
 from smalt.dispatch.connections import Response
 from smalt.dispatch.relay import relay_bytes, relay_events
+from smalt.dispatch.watched import WatchedStream
 from smalt.errors import StreamInterrupted
 from smalt.types import Usage
 
 HEAD = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
 END = b"0\r\n\r\n"
+ROLE = b'data: {"choices":[{"delta":{"role":"assistant"}}]}\n\n'
 TEXT = b'data: {"choices":[{"delta":{"content":"hi"}}]}\n\n'
 STOP = b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\n'
 USAGE = b'data: {"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":4}}\n\n'
@@ -31,8 +33,9 @@ class Caller:
         self._on_write = on_write
 
     def write(self, data: bytes) -> None:
-        self._on_write(data)
-        self.got += data
+        if data:
+            self._on_write(data)
+            self.got += data
 
     def end(self) -> None:
         self.ends.append("end")
@@ -45,15 +48,20 @@ class Caller:
 
 
 class Relaying:
-    """A relay that has begun."""
+    """A relay that has begun. `first`: events that came before it. `held`: bytes nobody has taken yet."""
 
-    def __init__(self, caller: Caller, *, events: bool = True, held: bytes = b"") -> None:
+    def __init__(self, caller: Caller, *, events: bool = True, first: bytes = b"", held: bytes = b"") -> None:
         self.caller, self.wired, self.office = caller, Wired(), Office()
         self.source = self.wired.request()
         self.wired.receive(HEAD + held)
         call = self.office.answered(make_facts(stream=events))
-        relay = relay_events if events else relay_bytes
-        self.task = asyncio.ensure_future(relay(self.source, call, caller, idle_s=10))
+        if events:
+            watched = WatchedStream(call)
+            watched.begin(first)
+            relay = relay_events(self.source, watched, caller, idle_s=10)
+        else:
+            relay = relay_bytes(self.source, call, caller, idle_s=10)
+        self.task = asyncio.ensure_future(relay)
 
     async def begun(self) -> "Relaying":
         await asyncio.sleep(0)
@@ -77,6 +85,15 @@ async def test_events_pass_and_the_call_is_finished() -> None:
     assert (record.usage, record.error) == (Usage(9, 4), None)
     assert relaying.wired.idle
     assert relaying.office.in_flight == 0
+
+
+async def test_what_came_before_goes_first() -> None:
+    """The preamble that was held, then what follows."""
+    relaying = await Relaying(Caller(), first=ROLE, held=chunk(TEXT)).begun()
+    assert relaying.caller.got == ROLE + TEXT
+    relaying.wired.receive(chunk(STOP + DONE) + END)
+    await relaying.task
+    assert relaying.caller.got == ROLE + TEXT + STOP + DONE
 
 
 async def test_a_stream_that_breaks_gets_an_error_event() -> None:
@@ -105,7 +122,7 @@ async def test_a_caller_who_leaves_takes_the_upstream_along(events: bool) -> Non
 
 
 @pytest.mark.parametrize("events", [True, False])
-@pytest.mark.parametrize("when", ["held", "arriving"])
+@pytest.mark.parametrize("when", ["first", "held", "arriving"])
 async def test_a_writer_that_breaks_is_not_the_upstreams_failure(events: bool, when: str) -> None:
     """Its error goes to whoever runs the relay; the upstream is dropped and nothing more is written."""
     pieces: list[bytes] = []
@@ -114,7 +131,10 @@ async def test_a_writer_that_breaks_is_not_the_upstreams_failure(events: bool, w
         pieces.append(data)
         raise ValueError("the caller's end is broken")
 
-    relaying = Relaying(Caller(refuse), events=events, held=chunk(TEXT) if when == "held" else b"")
+    first = TEXT if events and when == "first" else b""
+    relaying = Relaying(
+        Caller(refuse), events=events, first=first, held=b"" if when == "arriving" else chunk(TEXT)
+    )
     await relaying.begun()
     if when == "arriving":
         relaying.wired.receive(chunk(TEXT), chunk(STOP))

@@ -233,7 +233,7 @@ class TestWaiting:
         assert office.waiting == 1
 
     def test_who_finds_the_line_stuck_gets_it_moving(self, time: Time) -> None:
-        """Whoever was first when its event loop was closed holds up nobody: the next call wakes it in vain."""
+        """Whoever was first when its event loop was closed holds up nobody: the next call wakes it."""
         office = Office(make_engine("east/a", limit_rpm=60))
         office.answered()
         loop = time.loop()

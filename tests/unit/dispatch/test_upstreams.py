@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
-from tests.unit.dispatch.fakes import Office, Wired, failure_of, make_facts
+from tests.unit.dispatch.fakes import Office, Taker, Wired, failure_of, make_facts
 
 from smalt.auth.api_key import ApiKey
 from smalt.dispatch import upstreams as module
@@ -15,6 +15,8 @@ from smalt.dispatch.upstreams import Upstreams
 from smalt.types import Facts, FailureKind
 
 BODY = b'{"model":"gpt-4o"}'
+ROLE = b'data: {"choices":[{"delta":{"role":"assistant"}}]}\n\n'
+TEXT = b'data: {"choices":[{"delta":{"content":"hi"}}]}\n\n'
 JSON = b'{"usage":{"prompt_tokens":1}}'
 
 
@@ -84,12 +86,51 @@ async def test_an_answer_is_taken_whole(monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.mark.parametrize("kind", [b"text/event-stream", b"Text/Event-Stream; charset=utf-8"])
 async def test_a_stream_stays_a_stream(monkeypatch: pytest.MonkeyPatch, kind: bytes) -> None:
-    """It comes back with its head, and with what was rewritten."""
-    sending = Sending(monkeypatch, http(b"", b"content-type: " + kind))
+    """It comes back once it has begun, with what was rewritten."""
+    sending = Sending(monkeypatch, http(TEXT, b"content-type: " + kind))
     answer = await sending.send(make_facts(stream=True))
     assert answer.stream is not None
+    assert answer.watched is not None
+    assert answer.watched.held() == TEXT
     assert answer.rewrites == ("stream_options",)
     assert b'"include_usage":true' in sending.written
+
+
+@pytest.mark.parametrize(
+    ("begins", "kind"),
+    [
+        (b'data: {"error":{"message":"overloaded","type":"server_error"}}\n\n', FailureKind.CAPACITY),
+        (b"", FailureKind.TRUNCATED),
+    ],
+)
+async def test_a_stream_that_does_not_begin_is_a_failed_attempt(
+    monkeypatch: pytest.MonkeyPatch, begins: bytes, kind: FailureKind
+) -> None:
+    """An error or the end in place of content: another upstream may do better."""
+    sending = Sending(monkeypatch, http(begins, b"content-type: text/event-stream"))
+    assert (await failure_of(sending.send(make_facts(stream=True))))[0] is kind
+
+
+async def test_a_stream_that_takes_its_time_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is held is held for a moment only."""
+    monkeypatch.setattr(module, "PREAMBLE_S", 0)
+    sending = Sending(monkeypatch, b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n" + ROLE)
+    answer = await sending.send(make_facts(stream=True))
+    assert answer.stream is not None
+    assert answer.watched is not None
+    sending.wired[0].receive(TEXT)
+    assert answer.watched.held() + Taker(answer.stream).body == ROLE + TEXT
+
+
+async def test_leaving_before_a_stream_has_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The connection goes with the caller."""
+    sending = Sending(monkeypatch, b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n" + ROLE)
+    task = asyncio.ensure_future(sending.send(make_facts(stream=True)))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert sending.wired[0].transport.closing
 
 
 async def test_an_error_is_taken_whole_even_as_a_stream(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from smalt.dispatch.run import SendFailed
 from smalt.dispatch.watched import WatchedStream
 from smalt.types import FailureKind, Usage
 
+ROLE = b'data: {"choices":[{"delta":{"role":"assistant"}}]}\n\n'
 TEXT = b'data: {"choices":[{"delta":{"content":"hi"}}]}\n\n'
 STOP = b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\n'
 USAGE = b'data: {"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":4}}\n\n'
@@ -88,3 +89,75 @@ def test_a_caller_who_stops_reading_at_the_end_has_it_all() -> None:
     stream.leave()
     (record,) = office.records
     assert (record.error, record.usage, record.estimated) == (None, Usage(9, 4), False)
+
+
+def test_a_stream_begins_with_its_content() -> None:
+    """What comes before is held, and handed over once."""
+    _, stream = open_stream()
+    assert not stream.begin(ROLE[:9])
+    assert not stream.begin(ROLE[9:])
+    assert stream.begin(TEXT)
+    assert (stream.held(), stream.held()) == (ROLE + TEXT, b"")
+    assert stream.feed(STOP) == STOP
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (b'{"message":"That model is currently overloaded.","type":"server_error"}', FailureKind.CAPACITY),
+        (b'{"message":"The server had an error.","type":"server_error"}', FailureKind.SERVER),
+    ],
+)
+def test_an_error_before_any_content_is_the_attempts(error: bytes, kind: FailureKind) -> None:
+    """Nothing has reached the caller: another upstream may still answer."""
+    office, stream = open_stream()
+    stream.begin(ROLE)
+    with pytest.raises(SendFailed) as caught:
+        stream.begin(b'data: {"error":' + error + b"}\n\n")
+    assert caught.value.failure.kind is kind
+    assert caught.value.failure.status == 200
+    assert office.records == []
+
+
+def test_an_error_that_would_be_the_same_elsewhere_is_the_answer() -> None:
+    """It goes to the caller as it came, and the call is told with it."""
+    office, stream = open_stream()
+    refusal = b'data: {"error":{"message":"filtered","code":"content_filter"}}\n\n'
+    assert stream.begin(refusal)
+    assert stream.held() == refusal
+    assert stream.last(None) == b""
+    assert office.records[0].error == "content_filter"
+
+
+def test_a_stream_of_preamble_alone_is_no_answer() -> None:
+    """It ended before it had begun."""
+    _, stream = open_stream()
+    stream.begin(ROLE)
+    with pytest.raises(SendFailed, match="before it had begun"):
+        stream.begin_at_end()
+
+
+def test_an_error_without_its_blank_line_is_seen_at_the_end() -> None:
+    """Some servers leave out the last line break."""
+    _, stream = open_stream()
+    stream.begin(b'data: {"error":{"message":"overloaded","type":"server_error"}}')
+    with pytest.raises(SendFailed, match="overloaded"):
+        stream.begin_at_end()
+
+
+def test_a_short_stream_ends_as_it_began() -> None:
+    """All of it may come before anybody asks for more."""
+    office, stream = open_stream()
+    stream.begin(b"data: [DONE]")
+    stream.begin_at_end()
+    assert stream.held() == b"data: [DONE]"
+    stream.last(None)
+    assert office.records[0].error is None
+
+
+@pytest.mark.parametrize("keep_text", [True, False])
+def test_what_was_said_goes_with_the_error(keep_text: bool) -> None:
+    """Where it is kept: programs can go on from there."""
+    stream = WatchedStream(Office().answered(make_facts(stream=True)), keep_text=keep_text)
+    stream.feed(TEXT + TEXT)
+    assert (b'"partial":"hihi"' in stream.last(BROKE)) is keep_text
