@@ -213,6 +213,9 @@ class StandardQuota:
             if hints.remaining_tokens is not None and current:
                 spent = hints.limit_tokens - hints.remaining_tokens + charged_since
                 self.tokens.spent = max(0.0, spent)
+        if hints.limit_requests is not None and not self.requests:
+            # documented by the minute, but live headers tell of ten seconds
+            self.requests = paces(hints.limit_requests * MINUTE_S / REQUEST_SPANS_S[-1])
 
     def refused_until(self, until_s: float, now: float) -> None:
         """Longer than requests are counted, or with few tokens left: it is their minute that ends then."""
