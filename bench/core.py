@@ -20,8 +20,8 @@ from bench.nginx import Nginx, NoNginx, running
 
 from smalt.core.call import Relay, Send, Wait
 from smalt.core.engine import Engine
-from smalt.core.settings import EngineSettings, RouteSpec, UpstreamSpec
-from smalt.types import Facts, Failure, FailureKind, Operation
+from smalt.core.settings import EngineSettings, PoolSpec, RouteSpec, UpstreamSpec
+from smalt.types import Facts, Failure, FailureKind, Operation, QuotaHints, Usage
 
 GOAL_RATIO = 0.5
 ROUNDS = 9
@@ -34,7 +34,10 @@ DEADLINE_S = 600.0
 MODEL = "gpt-4o"
 NAMES = tuple(f"{resource}/{MODEL}" for resource in ("east", "west", "north", "south", "france", "japan"))
 LIMIT_TPM = 1_000_000  # of each: the calls below use 70 % of the fleet's
-FACTS = Facts(Operation.CHAT, MODEL, prompt_tokens=500, max_tokens=200)
+LIMIT_RPM = 6_000
+FACTS = Facts(Operation.CHAT, MODEL, prompt_bytes=2_000, max_tokens=200)
+HINTS = QuotaHints(limit_tokens=LIMIT_TPM, remaining_tokens=LIMIT_TPM // 2)
+USAGE = Usage(500, 150)
 WELL = (None,) * 249
 REFUSED = Failure(FailureKind.QUOTA, "Rate limit is exceeded.", 429, wait_s=6.0)
 BROKEN = Failure(FailureKind.SERVER, "The server had an error.", 500)
@@ -42,8 +45,10 @@ SIMULATED = (*WELL, REFUSED, *WELL, BROKEN)  # how attempts go, over and over
 
 
 def fleet() -> Engine:
-    upstreams = {name: UpstreamSpec(name, MODEL, limit_tpm=LIMIT_TPM) for name in NAMES}
-    return Engine(EngineSettings(upstreams, {MODEL: RouteSpec(MODEL, (NAMES,))}))
+    upstreams = {
+        name: UpstreamSpec(name, MODEL, limit_tpm=LIMIT_TPM, limit_rpm=LIMIT_RPM) for name in NAMES
+    }
+    return Engine(EngineSettings(upstreams, {MODEL: RouteSpec(MODEL, (PoolSpec((NAMES,)),))}))
 
 
 def one_call(engine: Engine, outcomes: Iterator[Failure | None], now: float) -> float:
@@ -53,10 +58,10 @@ def one_call(engine: Engine, outcomes: Iterator[Failure | None], now: float) -> 
         if isinstance(step, Wait):
             now = step.until_s
         else:
-            call.record(next(outcomes), now)
+            call.record(next(outcomes), now, HINTS)
     if not isinstance(step, Relay):
         raise SystemExit(f"a call was not answered: {step}")
-    call.finish()
+    call.finish(USAGE, now)
     return now
 
 

@@ -19,7 +19,7 @@ from smalt.core.line import Line, Waiter
 from smalt.core.reactions import LONGEST_WAIT_S, REACTIONS, backoff_s
 from smalt.core.routes import Route, Tier
 from smalt.core.settings import RetrySpec, UpstreamSpec
-from smalt.core.upstream import UpstreamState
+from smalt.core.upstream import MOST_REPEATS, UpstreamState
 from smalt.errors import QueueFull, SmaltError
 from smalt.types import (
     AttemptRecord,
@@ -39,8 +39,7 @@ NOTHING: Final = Usage(0)
 ESTIMATE_DOUBT: Final = 2  # times as large as estimated a request may be
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(NamedTuple):
     """Send the request to this upstream now. `attempt` counts from 1 up to `of`."""
 
     upstream: str
@@ -202,7 +201,8 @@ class Call:
         if hints is not None:
             since = state.own.charged_tokens - sending.counted_tokens
             state.own.tell(hints, sending.sent_s, since, now)
-            self._tell(state.nearly_spent())
+            if state.own.nearly_spent:
+                self._tell(state.nearly_spent())
         if sending.probes:
             state.health.probing = False
         if failure is None:
@@ -221,8 +221,7 @@ class Call:
         state.in_flight -= 1
         if usage is not None:
             self._route.estimate.learn(self.facts.prompt_bytes, usage.input_tokens)
-            for quota in state.quotas:
-                quota.settle(self._load, usage, now)
+            state.own.settle(self._load, usage, now)
         if state.waiting:
             self._shared.line.freed((state,), now)
 
@@ -241,6 +240,11 @@ class Call:
     def _choose(self, now: float) -> UpstreamState | None:
         """The best upstream of the first tier that has a free one."""
         load, tried = self._load, bool(self._not_before_s)
+        first = self._tiers[0]
+        if not (tried or len(self._shared.line)):
+            free = [state for state in first.states if state.obstacle(load, now) is None]
+            if len(free) == len(first.states):  # the usual case
+                return self._pick(first, free, first.no_obstacles, now)
         obstacles: list[str | None] = []
         for tier in self._tiers:
             free = []
@@ -267,10 +271,12 @@ class Call:
         return None
 
     def _pick(
-        self, tier: Tier, free: list[UpstreamState], obstacles: list[str | None], now: float
+        self, tier: Tier, free: list[UpstreamState], obstacles: Sequence[str | None], now: float
     ) -> UpstreamState:
         strategy, affinity = tier.strategy, self.facts.affinity
-        preferred = self._preferred(free)
+        preferred = free
+        if self._not_before_s or self._route.may_be_too_small_for(self._load):
+            preferred = self._preferred(free)
         unit = (self._asker.unit + GOLDEN * len(self.attempts)) % 1.0
         ranks = strategy.ranks(preferred, stream=self.facts.stream, unit=unit, now=now)
         at_home = None if affinity is None or strategy.keeps_shares else home(preferred, affinity, now)
@@ -292,14 +298,18 @@ class Call:
         return free
 
     def _send(self, state: UpstreamState, now: float) -> Send:
-        self._end_waiting(now, served=True)
+        if self._waiter is not None:
+            self._end_waiting(now, served=True)
         if state in self._booked:
             self._booked.remove(state)
         number, of = len(self.attempts) + 1, self._shared.retry.max_attempts
         state.in_flight += 1
         probes = state.health.sent()
-        counted_tokens, *_ = [quota.charge(self._load, now) for quota in state.quotas]
-        self._tell(state.nearly_spent())
+        counted_tokens = state.own.charge(self._load, now)
+        if state.group is not None:
+            state.group.charge(self._load, now)
+        if state.own.nearly_spent:
+            self._tell(state.nearly_spent())
         self._sending = _Sending(state, number, now, counted_tokens, probes)
         return Send(state.spec.name, number, of)
 
@@ -361,6 +371,7 @@ class Call:
             for state in tier.states:
                 flagged = state.health.resting(now) is Rest.FLAGGED and state not in self._not_before_s
                 if flagged and state.fits(self._load, now):
+                    self._choices.append(_Choice(now, (), (state,), (0.0,), None, state))
                     return self._send(state, now)
         return None
 
@@ -368,7 +379,10 @@ class Call:
         self._note(sending, Fate.BILLED, None, now)
         state = sending.state
         (state.first_byte if self.facts.stream else state.total).measured(now - sending.sent_s, now)
-        self._tell(incidents.answered(state))
+        if not state.health.clean:
+            self._tell(incidents.answered(state))
+        if state.repeats_left < MOST_REPEATS:
+            state.answered()
         self._relay(state)  # in flight until finish or abandon
 
     def _failed(self, sending: _Sending, failure: Failure, now: float) -> None:
@@ -409,7 +423,8 @@ class Call:
     def _relay(self, state: UpstreamState) -> None:
         self._last = RELAY
         self.answered_by = state.spec
-        self._unbook()
+        if self._booked:
+            self._unbook()
 
     def _leave_smaller_windows(self, state: UpstreamState) -> bool:
         """The prompt is too long for this upstream: only those that take longer ones remain, if any does."""

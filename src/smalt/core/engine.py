@@ -6,7 +6,7 @@ from typing import Final
 
 from smalt.core.call import Asker, Call, Shared
 from smalt.core.estimate import TokenEstimate
-from smalt.core.limits import OUTPUT_UNSAID_TOKENS, Load, StandardQuota
+from smalt.core.limits import StandardQuota
 from smalt.core.line import Line
 from smalt.core.routes import AGENT_PREFIX, AZURE_PREFIX, Route, best_pattern, pattern_route, route, single
 from smalt.core.settings import BreakerSpec, EngineSettings, QuotaGroup, UpstreamSpec
@@ -80,15 +80,8 @@ class Engine:
         """A call for `facts.model`. Raises ModelNotAvailableError if no upstream is configured for it, and
         InvalidRequest if none of them can do what it needs. The rest: see `Asker`."""
         asked = self.route(facts)
-        estimate, prompt_bytes = asked.estimate, facts.prompt_bytes
-        most = OUTPUT_UNSAID_TOKENS if facts.max_tokens is None else facts.max_tokens
-        return Call(
-            facts,
-            Load(estimate.tokens(prompt_bytes), most, estimate.charged_tokens(prompt_bytes) + most),
-            asked,
-            self._shared,
-            Asker(caller, wake, unit, deadline_s),
-        )
+        load = asked.estimate.load(facts.prompt_bytes, facts.max_tokens)
+        return Call(facts, load, asked, self._shared, Asker(caller, wake, unit, deadline_s))
 
     @property
     def has_news(self) -> bool:

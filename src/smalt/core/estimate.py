@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from smalt.core.limits import OUTPUT_UNSAID_TOKENS, Load
+
 CHARGED_TOKENS_PER_BYTE: Final = 0.25  # Azure charges one for four characters; a byte is one at most
 NEWEST_WEIGHT: Final = 0.05
 SHORTEST_BYTES: Final = 200  # below, what every prompt has around its text weighs too much
@@ -16,12 +18,14 @@ class TokenEstimate:
     def __init__(self) -> None:
         self.tokens_per_byte = CHARGED_TOKENS_PER_BYTE
 
-    def tokens(self, prompt_bytes: int) -> int:
-        return int(prompt_bytes * self.tokens_per_byte) + 1
-
-    def charged_tokens(self, prompt_bytes: int) -> int:
-        """What a quota is charged for the prompt, rather too much than too little."""
-        return int(prompt_bytes * max(self.tokens_per_byte, CHARGED_TOKENS_PER_BYTE)) + 1
+    def load(self, prompt_bytes: int, max_tokens: int | None) -> Load:
+        """What a request may take. A quota is rather charged too much for its prompt than too little."""
+        tokens = int(prompt_bytes * self.tokens_per_byte) + 1
+        charged = tokens
+        if self.tokens_per_byte < CHARGED_TOKENS_PER_BYTE:
+            charged = int(prompt_bytes * CHARGED_TOKENS_PER_BYTE) + 1
+        most = OUTPUT_UNSAID_TOKENS if max_tokens is None else max_tokens
+        return Load(tokens, most, charged + most)
 
     def learn(self, prompt_bytes: int, input_tokens: int) -> None:
         if prompt_bytes < SHORTEST_BYTES:

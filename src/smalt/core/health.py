@@ -39,11 +39,15 @@ _GRAVITY = {Rest.COOLING: 0, Rest.PARKED: 1, Rest.OPEN: 2, Rest.FLAGGED: 3}
 
 
 class Health:
-    """Of one upstream. All times: seconds on the engine's clock. `reason`: the failure behind a rest."""
+    """Of one upstream. All times: seconds on the engine's clock.
+
+    `reason`: the failure behind a rest. `clean`: nothing has failed since the last answer.
+    """
 
     __slots__ = (
         "_last_failure_s",
         "breaker",
+        "clean",
         "failures",
         "half_open",
         "probing",
@@ -57,6 +61,7 @@ class Health:
         self.until_s = -NEVER
         self.rest = Rest.COOLING
         self.reason: str | None = None
+        self.clean = True
         self.failures = 0
         self._last_failure_s = -NEVER
         self.half_open = False
@@ -83,6 +88,7 @@ class Health:
 
     def cool(self, cooldown: Cooldown, reason: str, now: float) -> None:
         """The graver rest and the later end of two count."""
+        self.clean = False
         if now >= self.until_s or _GRAVITY[cooldown.rest] >= _GRAVITY[self.rest]:
             self.rest, self.reason = cooldown.rest, reason
         self.until_s = max(self.until_s, now + cooldown.seconds)
@@ -94,6 +100,7 @@ class Health:
         Attempts that were under way when another failed belong to the same incident: they count once, and a
         rest that grows follows from the first alone. A failure is forgotten with every `open_s` that passes.
         """
+        self.clean = False
         if sent_s < self._last_failure_s:
             return None if grows else cooldown
         forgotten = 0 if self.half_open else int(min(1e6, (now - self._last_failure_s) / self.breaker.open_s))
@@ -111,6 +118,7 @@ class Health:
         flag, but nothing a cooldown: one request may pass while the quota is spent."""
         closed = self.half_open
         self.half_open, self.probing, self.failures = False, False, 0
+        self.clean = answered
         if self.rest is Rest.OPEN or (answered and self.rest is Rest.FLAGGED):
             self.until_s = -NEVER
         return closed

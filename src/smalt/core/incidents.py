@@ -32,7 +32,6 @@ def failed(
 
 def answered(state: UpstreamState) -> Notice | None:
     """The notice says that the breaker has closed."""
-    state.answered()
     return _spoke(state, answered=True)
 
 

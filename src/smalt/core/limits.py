@@ -39,6 +39,10 @@ class Quota(Protocol):
 
     charged_tokens: float  # ever; tells how much was charged since some moment
 
+    @property
+    def nearly_spent(self) -> bool:
+        """Whether that is so, and not told yet."""
+
     def fits(self, load: Load, now: float) -> bool:
         """Whether a request may go now."""
 
@@ -127,19 +131,20 @@ class Pace:
         """When the oldest request counts no longer."""
         return self._sent_s[0] + self._counts_for_s if self._sent_s else -NEVER
 
-    def charge(self, now: float) -> None:
-        self.spent_now(now)
-        self._sent_s.append(now)
+    def charge(self, now: float) -> int:
+        """How many count now, this one with them."""
+        sent_s = self._sent_s
+        while sent_s and sent_s[0] + self._counts_for_s <= now:
+            sent_s.popleft()
+        sent_s.append(now)
+        return len(sent_s)
 
     def give_back(self, charged_at_s: float) -> None:
         if charged_at_s in self._sent_s:
             self._sent_s.remove(charged_at_s)
 
     def spent_now(self, now: float) -> int:
-        sent_s = self._sent_s
-        while sent_s and sent_s[0] + self._counts_for_s <= now:
-            sent_s.popleft()
-        return len(sent_s)
+        return sum(1 for sent_s in self._sent_s if sent_s + self._counts_for_s > now)
 
 
 class StandardQuota:
@@ -150,6 +155,8 @@ class StandardQuota:
         "_on_the_way",
         "_on_the_way_tokens",
         "_requests_full_until_s",
+        "_requests_share",
+        "_requests_share_until_s",
         "_told_in_s",
         "charged_tokens",
         "requests",
@@ -161,13 +168,18 @@ class StandardQuota:
         self.tokens = Window(MINUTE_S, self._limit_tpm)
         self.requests = paces(limit_rpm)
         self._requests_full_until_s = -NEVER
+        self._requests_share = 0.0  # after the newest request, and how long that may hold
+        self._requests_share_until_s = -NEVER
         self.charged_tokens = 0.0
         self._on_the_way: deque[tuple[float, int]] = deque()  # when and how much
         self._on_the_way_tokens = 0
         self._told_in_s = -NEVER  # end of the window in which `nearly_spent` was told last
 
     def fits(self, load: Load, now: float) -> bool:
-        return now >= self._requests_full_until_s and self.tokens.fits(load.tokens, now)
+        window = self.tokens  # asked for every upstream of every call: `Window.fits` is written out
+        return now >= self._requests_full_until_s and (
+            now >= window.ends_s or window.spent + load.tokens <= window.limit or not window.spent
+        )
 
     def free_at_s(self, load: Load, now: float) -> float:
         free_at_s = now
@@ -189,10 +201,16 @@ class StandardQuota:
         self.tokens.charge(tokens, now)
         self.charged_tokens += tokens
         for pace in self.requests:
-            pace.charge(now)
-            self._requests_full_until_s = max(self._requests_full_until_s, pace.full_until_s)
-        counted_tokens = self.charged_tokens - self._may_be_overtaken(now)
-        self._on_the_way.append((now, tokens))
+            count = pace.charge(now)
+            if count >= pace.limit:
+                self._requests_full_until_s = max(self._requests_full_until_s, pace.ends_s)
+            self._requests_share = count / pace.limit  # the longest comes last
+            self._requests_share_until_s = now + pace.span_s
+        on_the_way = self._on_the_way  # requests that this one may overtake
+        while on_the_way and now - on_the_way[0][0] > TRAVEL_S:
+            self._on_the_way_tokens -= on_the_way.popleft()[1]
+        counted_tokens = self.charged_tokens - self._on_the_way_tokens
+        on_the_way.append((now, tokens))
         self._on_the_way_tokens += tokens
         return counted_tokens
 
@@ -225,30 +243,25 @@ class StandardQuota:
             self.tokens.ends_s = until_s
 
     def share(self, now: float) -> float:
-        """Of the tokens or of the requests, whichever is spent more."""
+        """Of the tokens or of the requests, whichever is spent more. What requests have spent is as of the
+        newest one."""
         window = self.tokens
         share = 0.0
         if now < window.ends_s:
             share = window.spent / (NOMINAL_TPM if window.limit == NEVER else window.limit)
-        if self.requests:
-            longest = self.requests[-1]
-            share = max(share, longest.spent_now(now) / longest.limit)
+        if now < self._requests_share_until_s and self._requests_share > share:
+            return self._requests_share
         return share
 
+    @property
     def nearly_spent(self) -> bool:
-        """True once in a minute whose tokens are nearly spent."""
+        """Of the tokens of this minute, and not told yet."""
         window = self.tokens
-        if window.spent < NEARLY_SPENT * window.limit or self._told_in_s == window.ends_s:
-            return False
-        self._told_in_s = window.ends_s
-        return True
+        return window.spent >= NEARLY_SPENT * window.limit and self._told_in_s != window.ends_s
 
-    def _may_be_overtaken(self, now: float) -> int:
-        """Tokens of requests that a later one may overtake."""
-        on_the_way = self._on_the_way
-        while on_the_way and now - on_the_way[0][0] > TRAVEL_S:
-            self._on_the_way_tokens -= on_the_way.popleft()[1]
-        return self._on_the_way_tokens
+    def told(self) -> None:
+        """That it is nearly spent: once a minute."""
+        self._told_in_s = self.tokens.ends_s
 
 
 def paces(limit_rpm: float | None) -> tuple[Pace, ...]:

@@ -28,6 +28,11 @@ class ProvisionedQuota:
         self._seen_s = -NEVER
         self.charged_tokens = 0.0
 
+    @property
+    def nearly_spent(self) -> bool:
+        """Not told of: throughput that is paid for may well be used up."""
+        return False
+
     def fits(self, load: Load, now: float) -> bool:
         return self._content_now(now) <= self._brim + _ROUNDING_TOKENS
 

@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from smalt.core.estimate import TokenEstimate
-from smalt.core.limits import NEVER
+from smalt.core.limits import NEVER, Load
 from smalt.core.settings import PatternSpec, PoolSpec, RouteSpec, StrategyName
 from smalt.core.strategies import STRATEGIES, Strategy
 from smalt.core.upstream import UpstreamState
@@ -24,6 +24,10 @@ class Tier:
 
     states: tuple[UpstreamState, ...]
     strategy: Strategy
+    no_obstacles: tuple[None, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "no_obstacles", (None,) * len(self.states))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,10 @@ class Route:
     estimate: TokenEstimate
     smallest_context: float
     smallest_quota: float
+
+    def may_be_too_small_for(self, load: Load) -> bool:
+        """Whether the request does not fit every upstream."""
+        return load.input_tokens > self.smallest_context or load.tokens > self.smallest_quota
 
     @property
     def busy(self) -> bool:

@@ -102,8 +102,9 @@ class UpstreamState:
     def nearly_spent(self) -> Notice | None:
         """Told once in a minute whose tokens are nearly spent."""
         quota = self.own
-        if not isinstance(quota, StandardQuota) or not quota.nearly_spent():
+        if not isinstance(quota, StandardQuota) or not quota.nearly_spent:
             return None
+        quota.told()
         spent, limit = int(quota.tokens.spent), int(quota.tokens.limit)
         data = {"tokens_per_minute": spent, "quota": limit, "usage_pct": round(100 * spent / limit, 1)}
         text = f"{spent:,} of {limit:,} tokens of this minute are spent"
@@ -117,6 +118,7 @@ class UpstreamState:
         return True
 
     def answered(self) -> None:
+        """Earn a part of a repeat."""
         self.repeats_left = min(MOST_REPEATS, self.repeats_left + REPEATS_PER_ANSWER)
 
 
