@@ -15,7 +15,7 @@ from smalt.config.schema import Breaker, Deployment, ModelSettings, Resource
 from smalt.core.engine import Engine
 from smalt.core.settings import BreakerSpec, EngineSettings, PatternSpec, PoolSpec, RetrySpec, RouteSpec
 from smalt.errors import ModelNotAvailableError
-from smalt.types import Facts, Operation
+from smalt.types import Facts, Failure, FailureKind, Operation
 from smalt.wire.models import TokenPrice
 
 US = resource({"m-us": standard("m"), "n-us": standard("n")}, region="eastus")
@@ -93,6 +93,16 @@ def test_patterns_leave_names_of_deployments_and_agents_alone() -> None:
     engine = Engine(frozen({"us": US, "default": resource({})}, models={"*": {"route": ["us"]}}))
     assert asked(engine, "azure/new") == ("default/new",)
     assert asked(engine, "new") == ("us/new",)
+
+
+def test_two_names_of_one_endpoint_rest_together() -> None:
+    """What one of them learns, the other knows."""
+    twice = {"a": resource({"d": standard("m")}), "b": resource({"d": standard("n")})}
+    engine = Engine(frozen(twice))
+    call = engine.open_call(Facts(Operation.CHAT, "m"), unit=0, deadline_s=0)
+    call.next(0)
+    call.record(Failure(FailureKind.QUOTA, "full", 429, wait_s=9), 0)
+    assert [status.state for status in engine.status(0)] == ["cooling", "cooling"]
 
 
 def test_req_2_8_no_name_leads_out_of_the_zone() -> None:
