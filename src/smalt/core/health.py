@@ -103,8 +103,8 @@ class Health:
         self.clean = False
         if sent_s < self._last_failure_s:
             return None if grows else cooldown
-        forgotten = 0 if self.half_open else int(min(1e6, (now - self._last_failure_s) / self.breaker.open_s))
-        self.failures = max(0, self.failures - forgotten) + 1
+        forgotten = int(min(self.failures, (now - self._last_failure_s) / self.breaker.open_s))
+        self.failures += 1 - forgotten
         self._last_failure_s = now
         if self.half_open or self.failures >= self.breaker.failures:
             self.half_open = True
