@@ -173,6 +173,14 @@ def test_a_refused_request_closes_the_breaker_too() -> None:
     assert rest(made, 30)[0] is None
 
 
+def test_a_refused_request_lifts_no_flag() -> None:
+    """A bad request may be refused before anybody looks for the deployment."""
+    made = state()
+    fail(MISSING, made, now=0)
+    fail(INVALID, made, now=1)
+    assert rest(made, 1) == (Rest.FLAGGED, 30)
+
+
 @pytest.mark.parametrize("failure", [SLOW, STALE])
 def test_silence_does_not_close_the_breaker(failure: Failure) -> None:
     """Where nothing was heard, nothing is known."""
