@@ -183,6 +183,24 @@ def test_an_unreadable_body_is_survived(body: bytes) -> None:
     assert classify(500, {}, body) == Failure(K.SERVER, "HTTP 500 without a readable body", 500)
 
 
+@pytest.mark.parametrize(
+    ("status", "code", "message", "expected"),
+    [
+        (500, "PermissionDenied", "", K.SERVER),
+        (500, "DeploymentNotFound", "", K.SERVER),
+        (400, "model_not_found", "", K.REQUEST),
+        (500, "too_many_requests", "", K.SERVER),
+        (500, "", "That model is currently overloaded.", K.SERVER),
+        (404, "no_capacity", "The system is experiencing high demand.", K.REQUEST),
+        (500, "content_filter", "", K.SERVER),
+        (429, "content_filter", "", K.QUOTA),
+    ],
+)
+def test_the_status_comes_first(status: int, code: str, message: str, expected: FailureKind) -> None:
+    """A code or a text counts only under the status it belongs to."""
+    assert failure(status, code=code, message=message).kind is expected
+
+
 def test_an_error_that_is_a_text() -> None:
     """A body whose `error` is a plain text is understood."""
     assert classify(500, {}, b'{"error":"boom"}').text == "boom"
@@ -413,6 +431,7 @@ AZURE_QUOTA = "Your requests to the deployment have exceeded rate limit."
         ({"type": "too_many_requests", "message": "The system is experiencing high demand."}, K.CAPACITY),
         ({"type": "server_error", "message": "That model is currently overloaded."}, K.CAPACITY),
         ({"message": "The service is temporarily unable to process it."}, K.CAPACITY),
+        ({"message": "no healthy upstream"}, K.CAPACITY),
         ({"code": "content_filter"}, K.CONTENT_FILTER),
         ({"code": "content_policy_violation", "type": "invalid_request_error"}, K.CONTENT_FILTER),
         ({"type": "invalid_request_error", "code": "context_length_exceeded"}, K.CONTEXT),
