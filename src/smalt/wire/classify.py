@@ -161,7 +161,7 @@ def _wait_s(headers: Mapping[str, str], text: str) -> float | None:
 def _unix_s(value: str) -> float | None:
     """An HTTP date in the one form that may be sent (RFC 9110, 5.6.7), as seconds; None if it is none."""
     date = _HTTP_DATE.fullmatch(value)
-    if date is None or date[2] not in _MONTHS:
+    if date is None:
         return None
     day, year, hour, minute, second = map(int, date.group(1, 3, 4, 5, 6))
     try:
