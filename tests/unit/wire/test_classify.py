@@ -239,8 +239,8 @@ def test_a_refused_secret_is_not_repeated(status: int, message: str, shown: str)
 
 
 def test_ids_are_no_secrets() -> None:
-    """The id of a principal stays readable, because people need it to mend the role; so does that of a request,
-    which support asks for."""
+    """The id of a principal stays readable, because people need it to mend the role; so does that of a
+    request, which support asks for."""
     told = "Try again. (Request ID 0123456789abcdef0123456789abcdef)"
     assert failure(500, message=told).text == told
     message = "The principal `01234567-89ab-cdef-0123-456789abcdef` lacks the required data action"
