@@ -35,7 +35,6 @@ _WITHOUT_CONTENT = {
     "response.failed",
 }
 _LONG_KIND = re.compile(rb'(?:event: ?|data: ?\{\s*"type"\s*:\s*")([\w.]+)')
-_LONG_USAGE = re.compile(r'"usage"\s*:\s*')
 _SILENT = Failure(FailureKind.SERVER, "the response failed without a reason", 200)
 
 
@@ -51,7 +50,7 @@ class _Event(msgspec.Struct):
 
     choices: list[_Choice] | None = None
     usage: Any = None
-    service_tier: str | None = None
+    service_tier: Any = None
     error: Any = None
     type: Any = None
     delta: Any = None
@@ -60,7 +59,7 @@ class _Event(msgspec.Struct):
 
 class _Response(msgspec.Struct):
     usage: Any = None
-    service_tier: str | None = None
+    service_tier: Any = None
     error: Any = None
 
 
@@ -145,7 +144,7 @@ class StreamWatch:
         if event.kind in _ENDS:
             self.ended = True
             self._failed |= event.kind == "response.failed"
-            self.usage = event.usage() or self.usage
+            self._note_usage(event.member("usage"), event.member("service_tier"))
 
     def _look(self, events: bytes) -> bytes:
         if _CR in events:
@@ -222,7 +221,7 @@ class StreamWatch:
         if self.error is None:
             self.error = classify_event(error)
 
-    def _note_usage(self, reported: object, service_tier: str | None) -> bool:
+    def _note_usage(self, reported: object, service_tier: object) -> bool:
         """Whether it could be read."""
         usage = _read_usage(reported, service_tier)
         self.usage = usage or self.usage
@@ -248,14 +247,14 @@ class _LongEvent:
         self._end = self._end[: found.end()]
         return found.end() - len(before)
 
-    def usage(self) -> Usage | None:
-        """The last one that stands in its end."""
+    def member(self, name: str) -> object:
+        """The last value of that name which stands in its end, None if there is none."""
         text = self._end.decode(errors="replace")
-        found = list(_LONG_USAGE.finditer(text))
-        return _read_usage(_first_value(text[found[-1].end() :])) if found else None
+        found = list(re.finditer(rf'"{name}"\s*:\s*', text))
+        return _first_value(text[found[-1].end() :]) if found else None
 
 
-def _read_usage(reported: object, service_tier: str | None = None) -> Usage | None:
+def _read_usage(reported: object, service_tier: object) -> Usage | None:
     try:
         return msgspec.convert(reported, ReportedUsage).as_usage(service_tier)
     except msgspec.ValidationError:

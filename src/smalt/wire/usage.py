@@ -1,6 +1,6 @@
 """Token counts as upstreams report them."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
@@ -34,8 +34,8 @@ class ReportedUsage(msgspec.Struct):
     input_tokens_details: _InputDetails | None = None
     output_tokens_details: _OutputDetails | None = None
 
-    def as_usage(self, service_tier: str | None = None) -> Usage | None:
-        """None if it does not say how long the input was."""
+    def as_usage(self, service_tier: object = None) -> Usage | None:
+        """None if it does not say how long the input was. `service_tier`: as the answer tells it."""
         input_tokens = self.input_tokens if self.prompt_tokens is None else self.prompt_tokens
         if input_tokens is None:
             return None
@@ -47,13 +47,15 @@ class ReportedUsage(msgspec.Struct):
             cached_tokens=of_input.cached_tokens or 0,
             reasoning_tokens=of_output.reasoning_tokens or 0,
             cache_write_tokens=of_input.cache_write_tokens or 0,
-            service_tier=None if service_tier == "default" else service_tier,
+            service_tier=service_tier
+            if isinstance(service_tier, str) and service_tier != "default"
+            else None,
         )
 
 
 class _Answer(msgspec.Struct):
     usage: ReportedUsage | None = None
-    service_tier: str | None = None
+    service_tier: Any = None
 
 
 _decoder = msgspec.json.Decoder(_Answer)

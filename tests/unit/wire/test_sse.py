@@ -233,6 +233,27 @@ def test_an_endless_event_is_not_kept() -> None:
     assert watch.usage == Usage(9, 1)
 
 
+@pytest.mark.parametrize(("tier", "expected"), [("flex", "flex"), ("default", None), (None, None), (5, None)])
+def test_the_tier_of_a_stream(tier: Any, expected: str | None) -> None:
+    """Usage tells the tier it is billed at; a strange one hides nothing else."""
+    watch = StreamWatch()
+    usage = {"prompt_tokens": 9, "completion_tokens": 1}
+    chunk = {"choices": [{"delta": {}, "finish_reason": "stop"}], "usage": usage, "service_tier": tier}
+    watch.feed(b"data: " + json.dumps(chunk).encode() + b"\n\n")
+    assert watch.ended
+    assert watch.usage == Usage(9, 1, service_tier=expected)
+
+
+def test_many_events_behind_one_that_was_held() -> None:
+    """Whatever comes at once, every whole event in it is looked at, and only the last piece is held."""
+    watch = StreamWatch(hide_usage=True)
+    many = content("x" * 1_000) * (2 * LONGEST_EVENT // 1_000)
+    assert watch.feed(HELLO[:10]) == b""
+    assert watch.feed(HELLO[10:] + many + USAGE + DONE + HELLO[:10]) == HELLO + many + DONE
+    assert (watch.ended, watch.usage) == (True, Usage(9, 1))
+    assert watch.rest() == HELLO[:10]
+
+
 def test_an_event_of_just_the_longest_length_is_kept() -> None:
     """Up to the limit an event is held until it is whole."""
     watch = StreamWatch()

@@ -1,5 +1,6 @@
 """The events of the Responses operation."""
 
+import dataclasses
 import json
 from typing import Any
 
@@ -270,6 +271,14 @@ def test_usage_of_a_long_event_may_have_details_of_details() -> None:
         state("completed", output=LONG, usage={**USAGE, "input_tokens_details": details}), 1_000
     )
     assert watch.usage == Usage(9, 3, cached_tokens=4, reasoning_tokens=2, cache_write_tokens=2)
+
+
+def test_a_long_event_tells_its_tier() -> None:
+    """The tier decides the price, and stands beside the usage."""
+    told = state("completed", output=LONG, service_tier="flex", usage=USAGE)
+    watch = in_pieces(told, 1_000)
+    assert watch.usage == dataclasses.replace(REPORTED, service_tier="flex")
+    assert watched(told).usage == watch.usage
 
 
 def test_a_long_failure() -> None:

@@ -30,6 +30,7 @@ def reported(**usage: Any) -> Usage | None:
         (b'{"usage":{"prompt_tokens":9},"service_tier":"flex"}', Usage(9, service_tier="flex")),
         (b'{"usage":{"prompt_tokens":9},"service_tier":"default"}', Usage(9)),
         (b'{"usage":{"prompt_tokens":9},"service_tier":null}', Usage(9)),
+        (b'{"usage":{"prompt_tokens":9},"service_tier":5}', Usage(9)),
         (b'{"usage":{"prompt_tokens":9,"completion_tokens_details":{"reasoning_tokens":null}}}', Usage(9)),
         (b'{"usage":{"prompt_tokens":9,"prompt_tokens_details":null}}', Usage(9)),
         (b'{"usage":{"prompt_tokens":9,"prompt_tokens_details":{}}}', Usage(9)),
