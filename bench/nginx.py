@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from bench.cpu import cpu_s
+from bench.cpu import LINUX, cpu_s
 
 CONNECTIONS = 32
 REQUEST_BYTES = 2_048
@@ -98,7 +98,7 @@ def running() -> Iterator[Nginx]:
 
 def find() -> Path:
     """The machine's nginx, or Debian's package unpacked into the project's environment."""
-    if sys.platform != "linux":
+    if not LINUX:
         raise NoNginx("nginx is measured on Linux only: elsewhere the CPU time of a process is not told")
     if found := shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin"):
         return Path(found)

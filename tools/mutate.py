@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -36,6 +36,7 @@ MODULES: Mapping[
 }
 FLOOR = 0.9
 NOT_COPIED = shutil.ignore_patterns(".*", "__pycache__")
+STOPS = {signal.SIGINT, signal.SIGTERM}
 MEMORY_BYTES = 2 * 2**30  # of one trial: a mutant may collect without end
 PYTEST = ("-x", "--assert=plain", "-p", "no:cacheprovider", "--hypothesis-profile", "mutants")
 PROFILE = hypothesis.settings(  # without a search for the smallest example: any one tells enough
@@ -98,12 +99,8 @@ def scores(root: Path, modules: Mapping[str, Sequence[str]]) -> list[Score]:
 
 def baseline_s(tree: Path, tests: Sequence[str]) -> float:
     """CPU time of the tests without a mutant. Raises Unusable."""
-    pid = forked(tree, tests, limit_s=600)
-    try:
-        _, status, used = os.wait4(pid, 0)
-    except KeyboardInterrupt:
-        stop([pid])
-        raise
+    with undisturbed():
+        _, status, used = os.wait4(forked(tree, tests, limit_s=600), 0)
     if status:
         raise Unusable(f"without any change these tests fail already: pytest {' '.join(tests)}")
     return used.ru_utime + used.ru_stime
@@ -140,7 +137,8 @@ def trials(
                 yield ended(running, free)
             tree = free.pop()
             (tree / module).write_text(mutant.source)
-            running[forked(tree, tests, limit_s)] = mutant, tree
+            with undisturbed():
+                running[forked(tree, tests, limit_s)] = mutant, tree
         while running:
             yield ended(running, free)
     finally:
@@ -156,8 +154,19 @@ def ended(running: dict[int, tuple[Mutant, Path]], free: list[Path]) -> tuple[Mu
 
 def stop(pids: Iterable[int]) -> None:
     for pid in pids:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
+        with suppress(ProcessLookupError, ChildProcessError):  # one may have ended at this very moment
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+
+
+@contextmanager
+def undisturbed() -> Generator[None, None, None]:
+    """A stop waits, so that no process is made and then not known of. Those made meanwhile are deaf to it."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
 
 
 def forked(tree: Path, tests: Sequence[str], limit_s: int) -> int:
@@ -170,7 +179,8 @@ def forked(tree: Path, tests: Sequence[str], limit_s: int) -> int:
         for stream in (0, 1, 2):
             os.dup2(nowhere, stream)
         resource.setrlimit(resource.RLIMIT_CPU, (limit_s, limit_s))  # a mutant may loop without end
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+        if sys.platform == "linux":  # macOS refuses a limit of memory
+            resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
         sys.dont_write_bytecode = True  # two mutants of one size, made in one second, would share a .pyc
         os.chdir(tree)
         sys.path.insert(0, str(tree / "src"))
