@@ -33,11 +33,12 @@ DEADLINE_S = 600.0
 
 MODEL = "gpt-4o"
 NAMES = tuple(f"{resource}/{MODEL}" for resource in ("east", "west", "north", "south", "france", "japan"))
-LIMIT_TPM = 1_000_000  # of each: the calls below use 70 % of the fleet's
-LIMIT_RPM = 6_000
-FACTS = Facts(Operation.CHAT, MODEL, prompt_bytes=2_000, max_tokens=200)
-HINTS = QuotaHints(limit_tokens=LIMIT_TPM, remaining_tokens=LIMIT_TPM // 2)
-USAGE = Usage(500, 150)
+LIMIT_TPM, LIMIT_RPM = 1_000_000, 6_000  # of each: the calls below use 70 % of the fleet's tokens
+FACTS = Facts(Operation.CHAT, MODEL, prompt_bytes=2_048, max_tokens=200)
+USAGE = Usage(input_tokens=500, output_tokens=200)
+HINTS = tuple(  # what Azure says remains while the calls of a turn go round the upstreams
+    QuotaHints(LIMIT_TPM, LIMIT_TPM - 700 * (number // len(NAMES) + 1)) for number in range(CALLS)
+)
 WELL = (None,) * 249
 REFUSED = Failure(FailureKind.QUOTA, "Rate limit is exceeded.", 429, wait_s=6.0)
 BROKEN = Failure(FailureKind.SERVER, "The server had an error.", 500)
@@ -45,20 +46,20 @@ SIMULATED = (*WELL, REFUSED, *WELL, BROKEN)  # how attempts go, over and over
 
 
 def fleet() -> Engine:
-    upstreams = {
-        name: UpstreamSpec(name, MODEL, limit_tpm=LIMIT_TPM, limit_rpm=LIMIT_RPM) for name in NAMES
-    }
+    upstreams = {name: UpstreamSpec(name, MODEL, limit_tpm=LIMIT_TPM, limit_rpm=LIMIT_RPM) for name in NAMES}
     return Engine(EngineSettings(upstreams, {MODEL: RouteSpec(MODEL, (PoolSpec((NAMES,)),))}))
 
 
-def one_call(engine: Engine, outcomes: Iterator[Failure | None], now: float) -> float:
+def one_call(
+    engine: Engine, outcomes: Iterator[Failure | None], hints: Iterator[QuotaHints], now: float
+) -> float:
     """Drive a call to its end; returns the engine's time then. `outcomes`: how its attempts go."""
     call = engine.open_call(FACTS, unit=0.5, deadline_s=now + DEADLINE_S)
     while isinstance(step := call.next(now), Send | Wait):
         if isinstance(step, Wait):
             now = step.until_s
         else:
-            call.record(next(outcomes), now, HINTS)
+            call.record(next(outcomes), now, next(hints))
     if not isinstance(step, Relay):
         raise SystemExit(f"a call was not answered: {step}")
     call.finish(USAGE, now)
@@ -67,10 +68,10 @@ def one_call(engine: Engine, outcomes: Iterator[Failure | None], now: float) -> 
 
 def calls_s(count: int, outcomes: Iterable[Failure | None]) -> float:
     """CPU time of so many calls, one after the other, on a new fleet."""
-    engine, coming, now = fleet(), iter(outcomes), 0.0
+    engine, coming, hints, now = fleet(), iter(outcomes), cycle(HINTS), 0.0
     before_s = time.process_time()
     for _ in range(count):
-        now = one_call(engine, coming, now + BETWEEN_S)
+        now = one_call(engine, coming, hints, now + BETWEEN_S)
     return time.process_time() - before_s
 
 

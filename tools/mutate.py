@@ -30,6 +30,7 @@ MODULES: Mapping[
     str, Sequence[str]
 ] = {  # pure ones, each with the tests that should notice; its own go first
     "src/smalt/core/reactions.py": CORE,
+    "src/smalt/core/health.py": CORE,
     "src/smalt/core/upstream.py": CORE,
     "src/smalt/core/limits.py": CORE,
     "src/smalt/wire/classify.py": WIRE,

@@ -11,17 +11,18 @@ from smalt.types import Failure
 
 def test_every_measured_call_is_answered() -> None:
     """At once: the engine's time goes on only from call to call, so none had to wait."""
-    engine, now = core.fleet(), 0.0
+    engine, hints, now = core.fleet(), cycle(core.HINTS), 0.0
     for _ in range(1_000):
-        now = core.one_call(engine, repeat(None), now + core.BETWEEN_S)
+        now = core.one_call(engine, repeat(None), hints, now + core.BETWEEN_S)
     assert now == pytest.approx(1_000 * core.BETWEEN_S)
-    used_tokens = [status.charged_tokens for status in engine.status(now)]
-    assert min(used_tokens) > 0.9 * max(used_tokens) > 0
+    shares = [status.share for status in engine.status(now)]
+    assert min(shares) > 0.9 * max(shares) > 0
 
 
 def test_failures_cost_a_simulated_call_more_attempts() -> None:
     """Each failure is followed by one more attempt, which is answered."""
-    engine, now, attempts = core.fleet(), 0.0, list[Failure | None]()
+    engine, hints, now = core.fleet(), cycle(core.HINTS), 0.0
+    attempts = list[Failure | None]()
 
     def outcomes() -> Iterator[Failure | None]:
         for outcome in cycle(core.SIMULATED):
@@ -30,7 +31,7 @@ def test_failures_cost_a_simulated_call_more_attempts() -> None:
 
     coming = outcomes()
     for _ in range(1_000):
-        now = core.one_call(engine, coming, now + core.BETWEEN_S)
+        now = core.one_call(engine, coming, hints, now + core.BETWEEN_S)
     failed = [one for one in attempts if one is not None]
     assert len(attempts) == 1_000 + len(failed) > 1_000
 
