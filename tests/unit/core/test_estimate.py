@@ -1,12 +1,18 @@
 import pytest
 
 from smalt.core.estimate import TokenEstimate
+from smalt.core.limits import Load
 
 
 @pytest.mark.parametrize(("prompt_bytes", "expected"), [(0, 1), (3, 1), (4, 2), (400, 101)])
 def test_at_first_four_bytes_are_a_token(prompt_bytes: int, expected: int) -> None:
     """Azure's own rule of thumb, and never nothing."""
-    assert TokenEstimate().tokens(prompt_bytes) == expected
+    assert TokenEstimate().load(prompt_bytes, 10) == Load(expected, 10, expected + 10)
+
+
+def test_a_maximum_that_is_not_said() -> None:
+    """Microsoft's simulator charges sixteen tokens for it."""
+    assert TokenEstimate().load(400, None) == Load(101, 16, 117)
 
 
 def test_reported_usage_moves_the_estimate_a_little() -> None:
@@ -21,7 +27,7 @@ def test_it_learns_the_tokens_of_its_model() -> None:
     estimate = TokenEstimate()
     for _ in range(200):
         estimate.learn(1_000, 600)
-    assert estimate.tokens(1_000) == pytest.approx(600, rel=0.01)
+    assert estimate.load(1_000, 0).input_tokens == pytest.approx(600, rel=0.01)
 
 
 @pytest.mark.parametrize(("prompt_bytes", "learns"), [(199, False), (200, True)])
@@ -46,5 +52,6 @@ def test_a_quota_is_rather_charged_too_much(input_tokens: int, charged_tokens: i
     estimate = TokenEstimate()
     for _ in range(200):
         estimate.learn(1_000, input_tokens)
-    assert estimate.tokens(1_000) == pytest.approx(input_tokens, rel=0.01)
-    assert estimate.charged_tokens(1_000) == pytest.approx(charged_tokens, rel=0.01)
+    load = estimate.load(1_000, 0)
+    assert load.input_tokens == pytest.approx(input_tokens, rel=0.01)
+    assert load.tokens == pytest.approx(charged_tokens, rel=0.01)

@@ -20,7 +20,7 @@ from smalt.core import incidents
 from smalt.core.health import Rest
 from smalt.core.reactions import REACTIONS, Scope
 from smalt.core.settings import Throughput
-from smalt.core.upstream import MOST_REPEATS, UpstreamState
+from smalt.core.upstream import UpstreamState
 from smalt.types import Failure, FailureKind, Notice, NoticeKind
 
 
@@ -187,15 +187,3 @@ def test_silence_does_not_close_the_breaker(failure: Failure) -> None:
     made = with_open_breaker()
     assert fail(failure, made, now=30) is None
     assert made.health.half_open
-
-
-def test_answers_earn_repeats() -> None:
-    """Five answers pay for one repeat, and no more than the most are kept."""
-    made = state()
-    made.repeats_left = 0
-    for _ in range(5):
-        incidents.answered(made)
-    assert made.repeats_left == pytest.approx(1)
-    made.repeats_left = MOST_REPEATS
-    incidents.answered(made)
-    assert made.repeats_left == MOST_REPEATS

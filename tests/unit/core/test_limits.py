@@ -1,7 +1,7 @@
 import pytest
 from tests.unit.core.builders import NEVER, TRAVEL_S, WINDOW_S, load
 
-from smalt.core.limits import MINUTE_S, NOMINAL_TPM, StandardQuota, Window, request_windows
+from smalt.core.limits import MINUTE_S, NOMINAL_TPM, StandardQuota, Window, paces
 from smalt.types import QuotaHints, Usage
 
 ONE = load(1)
@@ -20,6 +20,11 @@ def charge(quota: StandardQuota, *times_s: float) -> StandardQuota:
     for now in times_s:
         quota.charge(ONE, now)
     return quota
+
+
+def spent(quota: StandardQuota, now: float) -> list[int]:
+    """Requests, by the second and by ten."""
+    return [pace.spent_now(now) for pace in quota.requests]
 
 
 def test_a_window_fills_up() -> None:
@@ -110,7 +115,7 @@ def test_requests_are_counted_by_the_second_and_by_ten(
     limit_rpm: float | None, expected: list[tuple[float, float]]
 ) -> None:
     """Where that would be less than one request, by the minute; one is always allowed."""
-    assert [(window.span_s, window.limit) for window in request_windows(limit_rpm)] == expected
+    assert [(pace.span_s, pace.limit) for pace in paces(limit_rpm)] == expected
 
 
 def test_a_quota_takes_tokens_up_to_its_limit() -> None:
@@ -173,7 +178,7 @@ def test_a_request_larger_than_the_quota_is_charged_nothing() -> None:
     made = charge(quota(1_000, 60), 0)
     made.charge(load(1_001), 0.5)
     assert (made.tokens.spent, made.charged_tokens) == (1, 1)
-    assert [window.spent for window in made.requests] == [2, 2]
+    assert spent(made, 0.5) == [2, 2]
 
 
 def test_giving_back_a_request_that_never_left() -> None:
@@ -181,8 +186,15 @@ def test_giving_back_a_request_that_never_left() -> None:
     made = charge(quota(1_000, 60), 0)
     assert not made.fits(ONE, 0.5)
     made.give_back(ONE, 0)
-    assert (made.tokens.spent, [window.spent for window in made.requests]) == (0, [0, 0])
+    assert (made.tokens.spent, spent(made, 0.5)) == (0, [0, 0])
     assert made.fits(ONE, 0.5)
+
+
+def test_giving_back_what_no_longer_counts() -> None:
+    """It is forgotten already."""
+    made = charge(quota(None, 60), 0, 20)
+    made.give_back(ONE, 0)
+    assert spent(made, 20) == [1, 1]
 
 
 def test_giving_back_one_of_many_leaves_the_window_full() -> None:
@@ -197,7 +209,7 @@ def test_giving_back_a_request_larger_than_the_quota() -> None:
     made = quota(1_000, 60, spent=500)
     made.charge(load(1_001), 1.5)
     made.give_back(load(1_001), 1.5)
-    assert (made.tokens.spent, [window.spent for window in made.requests]) == (500, [0, 1])
+    assert (made.tokens.spent, spent(made, 1.5)) == (500, [0, 1])
 
 
 def test_real_usage_corrects_nothing() -> None:
@@ -265,28 +277,18 @@ def test_what_is_not_said_changes_nothing() -> None:
     assert (made.tokens.limit, made.tokens.spent) == (1_000, 10)
 
 
-def test_azure_tells_what_remains_of_the_requests() -> None:
-    """Of the window with that limit; never less than we know of."""
-    made = charge(quota(None, 60), 0)
-    tell(made, limit_requests=10, remaining_requests=3)
-    assert [window.spent for window in made.requests] == [1, 7]
-    tell(made, limit_requests=10, remaining_requests=9)
-    assert [window.spent for window in made.requests] == [1, 7]
+def test_azure_tells_a_limit_of_requests_that_nobody_configured() -> None:
+    """Of ten seconds, as live headers tell."""
+    made = quota(None)
+    tell(made, limit_requests=100, remaining_requests=99)
+    assert [(pace.span_s, pace.limit) for pace in made.requests] == [(1, 10), (10, 100)]
 
 
-def test_no_request_remains() -> None:
-    """Then the window is full until its end."""
-    made = charge(quota(None, 60), 0)
-    tell(made, limit_requests=10, remaining_requests=0)
-    assert made.free_at_s(ONE, 2) == 10 + TRAVEL_S
-
-
-def test_requests_of_an_unknown_window_say_nothing() -> None:
-    """Azure does not say which of its windows it tells of; a limit we do not know is none of ours."""
+def test_a_configured_limit_of_requests_stays() -> None:
+    """What remains of Azure's window says nothing of any span."""
     made = charge(quota(None, 60), 0)
     tell(made, limit_requests=7, remaining_requests=0)
-    tell(made, limit_requests=10)
-    assert [window.spent for window in made.requests] == [1, 1]
+    assert [(pace.limit, pace.spent_now(1)) for pace in made.requests] == [(1, 1), (10, 1)]
 
 
 def test_a_refusal_ends_the_minute_when_it_says() -> None:
@@ -297,12 +299,23 @@ def test_a_refusal_ends_the_minute_when_it_says() -> None:
     assert made.fits(load(1_000), 20)
 
 
-@pytest.mark.parametrize(("until_s", "ends_s"), [(10 + TRAVEL_S, WINDOW_S), (10.04, 10.04)])
-def test_a_short_refusal_may_be_of_the_requests(until_s: float, ends_s: float) -> None:
-    """Only what lasts longer than the windows of requests can be of the tokens."""
-    made = quota(1_000, 60, spent=900)
+@pytest.mark.parametrize(
+    ("spent_tokens", "until_s", "ends_s"),
+    [(500, 15, WINDOW_S), (500, 15.1, 15.1), (899, 9, WINDOW_S), (900, 9, 9)],
+)
+def test_a_short_refusal_may_be_of_the_requests(spent_tokens: int, until_s: float, ends_s: float) -> None:
+    """Of the tokens is what lasts longer than requests are counted, or comes when few tokens are left."""
+    made = quota(1_000, 60, spent=spent_tokens)
     made.refused_until(until_s, 5)
     assert made.tokens.ends_s == ends_s
+
+
+def test_a_refusal_after_the_warning_warns_no_second_time() -> None:
+    """It only moves the end of the same minute."""
+    made = quota(spent=900)
+    made.told()
+    made.refused_until(20, 10)
+    assert not made.nearly_spent
 
 
 @pytest.mark.parametrize(("limit_tpm", "expected"), [(1_000, 0.5), (None, 500 / NOMINAL_TPM)])
@@ -314,9 +327,10 @@ def test_a_share_is_what_is_spent_of_the_minute(limit_tpm: int | None, expected:
 
 
 def test_a_share_is_that_of_the_requests_where_those_are_spent_more() -> None:
-    """Those of the longest window."""
+    """In the longest span, as of the newest request."""
     made = charge(quota(1_000, 60), 0, 2, 4)
     assert made.share(5) == 0.3
+    assert made.share(14) == 0.003
     made.charge(load(500), 5)
     assert made.share(5) == 0.503
     assert made.share(11) == 0.503
@@ -330,16 +344,19 @@ def test_an_untouched_quota_has_no_share() -> None:
 def test_a_nearly_spent_minute_is_told_once() -> None:
     """At four fifths, and again in the next minute."""
     made = quota(spent=799)
-    assert not made.nearly_spent()
+    nearly_spent = [made.nearly_spent]
     made.charge(ONE, 1)
-    assert [made.nearly_spent() for _ in range(2)] == [True, False]
+    nearly_spent.append(made.nearly_spent)
+    made.told()
+    nearly_spent.append(made.nearly_spent)
     made.charge(load(900), 100)
-    assert made.nearly_spent()
+    nearly_spent.append(made.nearly_spent)
+    assert nearly_spent == [False, True, False, True]
 
 
 def test_what_has_no_limit_is_never_nearly_spent() -> None:
     """However much it is."""
-    assert not quota(None, spent=10**9).nearly_spent()
+    assert not quota(None, spent=10**9).nearly_spent
 
 
 def test_all_that_was_ever_charged_is_counted() -> None:
