@@ -25,7 +25,7 @@ from smalt.core.call import Call, Fail, Send, Wait
 from smalt.core.engine import Engine
 from smalt.core.settings import Throughput
 from smalt.errors import QueueFull
-from smalt.types import Usage
+from smalt.types import QuotaHints, Usage
 
 
 def busy(limit_tpm: int = 150) -> Engine:
@@ -289,3 +289,33 @@ def test_a_call_that_failed_takes_a_new_place() -> None:
     first.record(QUOTA_7S, 7)
     assert isinstance(first.next(7), Wait)
     assert second.next(14) == Send("east/a", 1, 5)
+
+
+def test_a_large_request_holds_one_upstream() -> None:
+    """Where many others still find room: the one that will take it first. The rest goes on."""
+    engine = make_engine((spec("east/a", limit_tpm=1_000), spec("west/a", limit_tpm=1_000)))
+    answer_once(engine, 0, facts(400))
+    answer_once(engine, 5, facts(400))
+    large = open_call(engine, facts(900))
+    assert large.next(6) == Wait(WINDOW_S)
+    assert sent_to(open_call(engine, facts(100)).next(7)) == "west/a"
+    assert isinstance(open_call(engine, facts(550)).next(8), Wait)
+    assert sent_to(large.next(WINDOW_S)) == "east/a"
+
+
+def test_an_answer_earns_a_part_of_a_repeat() -> None:
+    """As long as some are missing."""
+    engine = make_engine("east/a")
+    engine._states["east/a"].repeats_left = 5
+    answer_once(engine, 0)
+    answer_once(engine, 1)
+    assert engine._states["east/a"].repeats_left == pytest.approx(5.4)
+
+
+def test_what_azure_says_remains_may_be_news() -> None:
+    """Others have spent the minute: told like our own spending."""
+    engine = make_engine(spec("east/a", limit_tpm=1_000))
+    call = sent(engine, 0)
+    call.record(None, 1, QuotaHints(limit_tokens=1_000, remaining_tokens=50))
+    (notice,) = engine.take_notices()
+    assert notice.data == {"tokens_per_minute": 950, "quota": 1_000, "usage_pct": 95.0}

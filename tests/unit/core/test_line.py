@@ -225,3 +225,22 @@ def test_who_gives_up_ends_no_round() -> None:
     people.leave(last, served=False)
     people.join("b1", upstream)
     assert people.in_order(upstream) == ["a1", "b1", "a2"]
+
+
+def test_a_call_may_claim_other_upstreams_later() -> None:
+    """Who was behind it on the first may go on now; on the second those who come later stand behind it."""
+    people, first, second = People(), state("east/a"), state("west/a")
+    large = people.join("a1", first)
+    people.join("b1", first)
+    people.line.claim(large, [second], 0)
+    assert people.wake() == ["b1"]
+    assert (first.waiting, second.waiting) == (1, 1)
+    assert people.line.claimed(second, None, 0)
+
+
+def test_claiming_the_same_upstreams_again_wakes_nobody() -> None:
+    """Nothing has changed for anybody."""
+    people, upstream = People(), state()
+    large = people.join("a1", upstream)
+    people.line.claim(large, [upstream], 0)
+    assert (people.wake(), upstream.waiting) == ([], 1)
