@@ -1,5 +1,6 @@
 """What can happen to a request, and what must come of it: one table for every door."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -60,14 +61,16 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """`switches`: of the emulator's regions, before. `tried`: the regions whose log shows a request, in
-    order. `attempts`: of the last call. `meanwhile`: done by another thread during the first call.
-    `times`: calls in a row; only the last may fail. `within_s`: the last call takes no longer."""
+    """`switches`: of the emulator's regions, before. `faults`: set up there, besides. `tried`: the regions
+    whose log shows a request, in order. `attempts`: of the last call. `meanwhile`: done by another thread
+    during the first call. `times`: calls in a row; only the last may fail. `within_s`: the last call takes no
+    longer."""
 
     name: str
     ask: Ask
     tried: Sequence[str]
     switches: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    faults: Sequence[Mapping[str, Any]] = ()
     attempts: int = 1
     billed: int = 1
     refused: Refused | None = None
@@ -95,6 +98,12 @@ def restart_east(azure: Handle) -> None:
     azure.set("east", "up")
 
 
+def after_a_moment(_azure: Handle) -> None:
+    time.sleep(0.2)
+
+
+ONLY_EAST = {"models": {"gpt-4o": {"route": ["east"]}}}
+EAST_FIRST = {"models": {"gpt-4o": {"route": ["east", "sweden"]}}}
 IMPATIENT = {"timeouts": {"total_s": 0.3, "stream_first_byte_s": 0.3, "stream_idle_s": 0.3}}
 BOTH_REGIONS = ("east", "sweden")
 
@@ -138,6 +147,9 @@ FAILOVERS = (
             "no_healthy_upstream",
             "gateway_timeout",
         )
+    ),
+    Scenario(
+        "error in place of content", STREAM, BOTH_REGIONS, error("stream_overloaded_first_event"), attempts=2
     ),
     Scenario("429 while streaming", STREAM, BOTH_REGIONS, error("rate_limit_tokens_classic"), attempts=2),
     Scenario("500 while streaming", STREAM, BOTH_REGIONS, error("server_error"), attempts=2),
@@ -198,7 +210,10 @@ FAILOVERS = (
 NO_ONE = Refused(
     openai.InternalServerError, 503, "no_upstream_available", ["east/gpt-4o-prod", "sweden/gpt-4o-prod"]
 )
-NO_KEY_WORKS = ["east/gpt-4o-prod: 401", "sweden/gpt-4o-prod: 401", "invalid subscription key"]
+NO_KEY_WORKS = [
+    r"attempt 1/5 on east/gpt-4o-prod \(eastus\): 401 .*invalid subscription key",
+    r"attempt 2/5 on sweden/gpt-4o-prod \(swedencentral\): 401 .*invalid subscription key",
+]
 FULL = Refused(openai.RateLimitError, 429, "rate_limit_exceeded", ["east/", "sweden/", "429"])
 FILTERED = Refused(openai.BadRequestError, 400, "content_filter")
 TOO_LATE = Refused(openai.InternalServerError, 504, "timeout", ["east/gpt-4o-prod"])
@@ -232,7 +247,11 @@ REFUSALS = (
             openai.InternalServerError,
             503,
             "no_upstream_available",
-            ["east/gpt-4o-prod: .*(connect|refused)", "sweden/gpt-4o-prod: 500 The server had an error"],
+            [
+                r"all regions failed: eastus, swedencentral",
+                r"attempt 1/5 on east/gpt-4o-prod \(eastus\): .*(connect|refused)",
+                r"attempt 2/5 on sweden/gpt-4o-prod \(swedencentral\): 500 The server had an error",
+            ],
         ),
         billed=0,
         settings={"timeouts": {"total_s": 0.7}},
@@ -267,7 +286,7 @@ REFUSALS = (
     Scenario(
         "quota of both spent",
         Ask("chat", {**HELLO, "max_tokens": 900}, "tight"),
-        ["east", "sweden", "east", "sweden"],
+        ["east", "sweden"],  # the headers said what was left
         refused=FULL,
         times=3,
         billed=2,
@@ -323,8 +342,16 @@ REFUSALS = (
         "silence in mid-stream",
         STREAM,
         ["east"],
-        east("up", token_ms=20_000),
+        faults=[{"kind": "hang", "at": "in_body", "chunks": 6}],
         refused=BROKEN,
+        settings=IMPATIENT,
+    ),
+    Scenario(
+        "silence before the content",
+        STREAM,
+        ["east"],
+        east("up", token_ms=20_000),
+        refused=TOO_LATE,
         settings=IMPATIENT,
     ),
     Scenario(
@@ -336,4 +363,33 @@ REFUSALS = (
     ),
 )
 
-SCENARIOS = {scenario.name: scenario for scenario in (*ANSWERS, *FAILOVERS, *REFUSALS)}
+PRIORITIES = (
+    Scenario("a first tier that can serves alone", CHAT, ["east"] * 4, times=4, settings=EAST_FIRST),
+    Scenario(
+        "a second tier serves while the first rests",
+        CHAT,
+        ["east", *["sweden"] * 3],
+        error("rate_limit_tokens_classic"),
+        times=3,
+        settings=EAST_FIRST,
+    ),
+    Scenario(
+        "a second tier serves while the first is down",
+        CHAT,
+        ["sweden"] * 3,
+        east("down"),
+        times=3,
+        settings=EAST_FIRST,
+    ),
+    Scenario(
+        "a first tier that is back serves alone again",
+        CHAT,
+        ["east", "sweden", "east", "east"],
+        error("ptu_full", count=1),
+        between=after_a_moment,
+        times=3,
+        settings=EAST_FIRST,
+    ),
+)
+
+SCENARIOS = {scenario.name: scenario for scenario in (*ANSWERS, *FAILOVERS, *REFUSALS, *PRIORITIES)}

@@ -71,3 +71,14 @@ def written(emulator: Handle, **sections: Mapping[str, Any]) -> dict[str, Any]:
     for name, values in sections.items():
         told[name] = {**told.get(name, {}), **values}
     return told
+
+
+def tried(azure: Handle) -> list[str]:
+    """The regions that saw a request, in order."""
+    return [entry["resource"] for entry in azure.log()]
+
+
+def billed(azure: Handle) -> int:
+    """How many requests Azure bills."""
+    total: int = azure.bill()["totals"]["requests"]
+    return total
