@@ -72,7 +72,7 @@ EXPECTED: dict[str, tuple[FailureKind, float | None]] = {
     "gateway_timeout": (K.SERVER, None),
 }
 # What else the catalogue holds is no error answer: good answers with a peculiarity, streams (their errors are
-# those of tests/unit/wire/test_sse.py), and messages of a WebSocket.
+# those of tests/unit/wire/test_sse_catalogue.py), and messages of a WebSocket.
 OTHERS = {
     "ratelimit_headers_untracked": "answer",
     "spillover_served": "answer",

@@ -1,6 +1,5 @@
 import json
 import tracemalloc
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,8 +7,6 @@ import pytest
 from smalt.types import Failure, FailureKind, Usage
 from smalt.wire.sse import LONGEST_EVENT, LONGEST_TEXT, StreamWatch
 
-CATALOGUE = json.loads((Path(__file__).parents[3] / "src/smalt/emulator/errors.json").read_text("utf-8"))
-STREAMS: dict[str, str] = {entry["name"]: entry["stream"] for entry in CATALOGUE if "stream" in entry}
 HELLO = b'data: {"choices":[{"index":0,"delta":{"content":"Hello"},"finish_reason":null}],"usage":null}\n\n'
 STOP = b'data: {"id":"1","choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"usage":null}\n\n'
 USAGE = b'data: {"id":"1","choices":[],"usage":{"prompt_tokens":9,"completion_tokens":1}}\n\n'
@@ -479,28 +476,3 @@ def test_the_first_error_counts() -> None:
     """What follows an error is only its echo."""
     echo = b'data: {"error":{"code":"400","message":"later"}}\n\n'
     assert error_of(ERROR + echo) == error_of(ERROR)
-
-
-# Of every stream of the catalogue: ended, content_seen, kind of the error, text.
-EXPECTED = {
-    "stream_error_after_content": (True, True, FailureKind.SERVER, "Hel"),
-    "stream_overloaded_first_event": (True, False, FailureKind.CAPACITY, ""),
-    "stream_filtered_default": (True, True, None, "Well, "),  # a verdict on the answer, not a failure
-    "stream_filtered_no_done": (True, True, None, "Well, "),
-    "stream_async_filter_ok": (True, True, None, "Color"),
-    "stream_async_filter_late_block": (True, True, None, "Some text"),
-    "stream_cut": (False, True, None, "Hel"),
-    "responses_stream_filtered": (True, False, FailureKind.CONTENT_FILTER, ""),  # told by the last event
-    "responses_stream_error_flat": (True, False, FailureKind.SERVER, ""),
-    "responses_incomplete_filter": (True, True, None, ""),
-}
-
-
-@pytest.mark.parametrize("name", STREAMS)
-def test_catalogued_streams(name: str) -> None:
-    """Every stream of the catalogue passes unchanged, and is understood."""
-    stream = STREAMS[name].encode()
-    watch = StreamWatch(hide_usage=True)
-    assert passed(watch, stream) == stream
-    kind = watch.error.kind if watch.error else None
-    assert (watch.ended, watch.content_seen, kind, watch.text) == EXPECTED[name]
