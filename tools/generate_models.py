@@ -67,6 +67,7 @@ LINES = {  # of a model in the file, by key
     "context_tokens": "use",
     "output_tokens": "use",
     "abilities": "use",
+    "refuses": "use",
 }
 VERSION = re.compile(r"(.+)-(\d{4}-\d{2}-\d{2}|\d{4})")
 
@@ -222,6 +223,7 @@ def model(name: str, row: Row, facts: Row) -> dict[str, Any]:
         "context_tokens": row.get("max_input_tokens"),
         "output_tokens": None if row["mode"] == "embedding" else row.get("max_output_tokens"),
         "abilities": abilities(name, row, facts),
+        "refuses": [param for param, families in facts["refuses"].items() if of_any(families, name)] or None,
         "rpm_per_1k_tpm": rates[0] if rates else None,
         "throughput": throughput(facts["throughput"].get(name)),
         "retires": row.get("deprecation_date"),
@@ -246,6 +248,11 @@ def abilities(name: str, row: Row, facts: Row) -> list[str] | None:
     return None
 
 
+def of_any(families: Iterable[str], name: str) -> bool:
+    """To the family gpt-5 belong gpt-5-mini and gpt-5.1, but no gpt-50."""
+    return any(re.fullmatch(re.escape(family) + r"([-.].*)?", name) for family in families)
+
+
 def unfit_facts(facts: Row, rows: Mapping[str, Row], models: Row, complaints: Iterable[str]) -> Iterator[str]:
     """Facts about what is not there, or not any longer."""
     named = [
@@ -257,6 +264,12 @@ def unfit_facts(facts: Row, rows: Mapping[str, Row], models: Row, complaints: It
         *(("throughput", name) for name in facts["throughput"]),
     ]
     yield from (f"{section}: there is no model {name}" for section, name in named if name not in models)
+    yield from (
+        f"refuses: there is no model of the family {family}"
+        for families in facts["refuses"].values()
+        for family in families
+        if not any(of_any([family], name) for name in models)
+    )
     yield from (f"skip: there is no row {name}" for name in facts["skip"] if name not in rows)
     for place in facts["distrust"]:
         if not any(complaint.startswith(place) for complaint in complaints):

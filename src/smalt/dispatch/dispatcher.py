@@ -15,7 +15,7 @@ from smalt.core.engine import Engine
 from smalt.core.settings import UpstreamSpec
 from smalt.core.upstream import UpstreamStatus
 from smalt.types import AttemptRecord, CallRecord, Facts, Failure, Notice, QuotaHints, Usage
-from smalt.wire.models import TokenPrice, infer_model, model_table
+from smalt.wire.models import TokenPrice, model_behind, model_table
 from smalt.wire.prices import price_of
 
 ResultT = TypeVar("ResultT")
@@ -112,8 +112,7 @@ class Dispatcher:
 
     def cost_nusd(self, spec: UpstreamSpec, usage: Usage) -> int | None:
         """Nano-USD for `usage` on an upstream; None where the price is not known."""
-        # a model named like its deployment is what the caller or the environment called it
-        model = (infer_model(spec.model) if spec.model == spec.deployment else None) or spec.model
+        model = model_behind(spec.model, spec.deployment)
         own = self._own_prices.get(spec.model) or self._own_prices.get(model)
         price = price_of(model, spec.sku, spec.region, usage.service_tier, own)
         return price.cost_nusd(usage) if price else None

@@ -49,7 +49,8 @@ class ModelData:
 
     `apis`: operations it serves. `context_tokens`: longest prompt; up to gpt-4.1 and the o-series the answer
     counts too. `output_tokens`: longest answer. `abilities`: which it has of reasoning, streaming,
-    structured_outputs, tools and vision. `rpm_per_1k_tpm`: requests a minute that come with each 1,000 tokens
+    structured_outputs, tools and vision. `refuses`: parameters its chat does not take, of those smalt can put
+    in another way: max_tokens. `rpm_per_1k_tpm`: requests a minute that come with each 1,000 tokens
     a minute of quota. `retires`: when its deployments stop to answer; sources differ by months.
 
     `list_price`: of Global Standard; None also where not all tokens cost the same (audio, images) or another
@@ -62,6 +63,7 @@ class ModelData:
     context_tokens: int | None = None
     output_tokens: int | None = None
     abilities: frozenset[str] | None = None
+    refuses: frozenset[str] = frozenset()
     rpm_per_1k_tpm: Fraction | None = None
     throughput: Throughput | None = None
     retires: date | None = None
@@ -151,6 +153,12 @@ def infer_model(deployment_name: str) -> str | None:
         return models.pop()
     numbered = _NUMBER.fullmatch(follows[0]) and not last[0][-1].isdigit()
     return models.pop() if numbered else None
+
+
+def model_behind(model: str, deployment: str) -> str:
+    """The model that a deployment serves under the name `model`, as far as can be told: where both names are
+    the same, whoever gave it need not have named a model."""
+    return (infer_model(model) if model == deployment else None) or model
 
 
 @cache

@@ -21,6 +21,7 @@ FACTS: dict[str, Any] = {
     "versions": {},
     "apis": {},
     "abilities": [],
+    "refuses": {},
     "rpm_per_1k_tpm": {},
     "throughput": {},
 }
@@ -125,6 +126,7 @@ def test_prices_rounded_to_a_tenth_of_a_cent_break_no_rule() -> None:
     [
         ({"throughput": {"n": [1, 1, 0]}}, "throughput: there is no model n"),
         ({"abilities": [{"have": [], "models": ["n"]}]}, "abilities: there is no model n"),
+        ({"refuses": {"max_tokens": ["n"]}}, "refuses: there is no model of the family n"),
         ({"skip": {"n": "why"}}, "skip: there is no row n"),
         ({"distrust": {"m us": "why"}}, "distrust: the table no longer states m us"),
     ],
@@ -161,6 +163,16 @@ def test_abilities_are_told_only_where_all_are_known() -> None:
     assert models["m"]["abilities"] == ["reasoning", "streaming", "structured_outputs", "tools"]
     assert "abilities" not in models["n"]
     assert models["o"]["abilities"] == ["tools"]
+
+
+def test_a_family_refuses_as_a_whole() -> None:
+    """The name and what goes on behind it, not whatever begins alike."""
+    models = built({name: row() for name in ("m-1", "m-1.5", "m-1-mini", "m-10")}, refuses={"p": ["m-1"]})
+    assert [name for name, fields in models.items() if fields.get("refuses") == ["p"]] == [
+        "m-1",
+        "m-1-mini",
+        "m-1.5",
+    ]
 
 
 def wheel(folder: Path, rows: Mapping[str, Any]) -> str:
@@ -210,5 +222,8 @@ def test_the_committed_file_follows_the_committed_facts() -> None:
         assert list(models[name]["throughput"].values()) == numbers
     for rate, names in facts["rpm_per_1k_tpm"].items():
         assert {models[name]["rpm_per_1k_tpm"] for name in names} == {rate}
+    for param, families in facts["refuses"].items():
+        refusing = {name for name, fields in models.items() if param in fields.get("refuses", ())}
+        assert refusing == {name for name in models if generate_models.of_any(families, name)}
     for group in facts["abilities"]:
         assert all(models[name]["abilities"] == group["have"] for name in group["models"])

@@ -8,7 +8,15 @@ from fractions import Fraction
 
 import pytest
 
-from smalt.wire.models import LongContext, ModelData, Throughput, infer_model, model_data, model_table
+from smalt.wire.models import (
+    LongContext,
+    ModelData,
+    Throughput,
+    infer_model,
+    model_behind,
+    model_data,
+    model_table,
+)
 
 MODELS = model_table().models
 ABILITIES = frozenset({"reasoning", "streaming", "structured_outputs", "tools", "vision"})
@@ -163,6 +171,40 @@ def test_abilities_a_model_lacks(model: str, missing: str) -> None:
     abilities = data_of(model).abilities
     assert abilities
     assert missing not in abilities
+
+
+@pytest.mark.parametrize(
+    ("model", "refuses"),
+    [
+        ("o1", True),
+        ("o3-mini", True),
+        ("o4-mini", True),
+        ("gpt-5", True),
+        ("gpt-5.1-chat", True),
+        ("gpt-6.1-sol", True),
+        ("gpt-4o", False),
+        ("gpt-4.1-mini", False),
+        ("gpt-35-turbo", False),
+        ("model-router", False),  # the model behind it decides
+    ],
+)
+def test_models_that_refuse_max_tokens(model: str, *, refuses: bool) -> None:
+    """The o-series and all from gpt-5 on take max_completion_tokens only."""
+    assert data_of(model).refuses == (frozenset({"max_tokens"}) if refuses else frozenset())
+
+
+@pytest.mark.parametrize(
+    ("model", "deployment", "behind"),
+    [
+        ("gpt-4o", "prod", "gpt-4o"),
+        ("gpt-4o-prod", "gpt-4o-prod", "gpt-4o"),
+        ("prod", "prod", "prod"),
+        ("gpt-4o-prod", "o3-prod", "gpt-4o-prod"),  # what is configured is what is meant
+    ],
+)
+def test_the_model_behind_a_deployment(model: str, deployment: str, behind: str) -> None:
+    """Only a deployment that is its own model is known by its name."""
+    assert model_behind(model, deployment) == behind
 
 
 def test_unknown_is_not_no() -> None:
