@@ -24,9 +24,10 @@ class Facts:
     many tokens that is, the engine learns. `max_tokens`: the caller's cap on output tokens, None if absent.
     `asks_usage`: the caller wants the usage chunk of a stream. `names_deployment`: the name came by an Azure
     surface, where it may be a deployment's name. `needs`: abilities the model must have, of `tools` and
-    `vision`. `affinity`: equal for requests that gain from the same upstream's prompt cache, None if the
-    prompt is too short to be cached. `resource`: the only one that can answer, because ids in the request
-    belong to it. `repeatable`: sending it twice creates nothing twice.
+    `vision`. `names_tools`: tools are offered, or were called before. `affinity`: equal for requests that
+    gain from the same upstream's prompt cache, None if the prompt is too short to be cached. `resource`: the
+    only one that can answer, because ids in the request belong to it. `repeatable`: sending it twice creates
+    nothing twice.
     """
 
     operation: Operation
@@ -37,6 +38,7 @@ class Facts:
     asks_usage: bool = False
     names_deployment: bool = False
     needs: frozenset[str] = frozenset()
+    names_tools: bool = False
     affinity: int | None = None
     resource: str | None = None
     repeatable: bool = True

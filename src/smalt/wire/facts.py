@@ -13,12 +13,14 @@ from smalt.wire.paths import Asked, Surface
 MOST_TOKENS = 1_000_000_000  # beyond any model; a caller's larger number would only break sums
 CACHED_BYTES = 4_096  # Azure caches prompts of 1,024 tokens or more, by their beginning; about 4 bytes each
 
-# Parts of a message that hold an image or a file. Inside a JSON text the quotes would be escaped.
+# Parts of a message: an image, a file, a call of a tool. Inside a JSON text the quotes would be escaped.
 _PART = re.compile(
     rb'"type"\s*:\s*"'
-    rb'(image_url|input_image|input_audio|file|input_file|computer_screenshot|image_generation_call)"'
+    rb"(image_url|input_image|input_audio|file|input_file|computer_screenshot|image_generation_call"
+    rb'|function|custom|function_call|custom_tool_call)"'
 )
 _IMAGES = {b"image_url", b"input_image"}
+_CALLS = {b"function", b"custom", b"function_call", b"custom_tool_call"}
 # Where base64 begins: in a data URL or `data` of audio; in `result` of an image made before. A pattern with a
 # fixed beginning searches ten times as fast as one that joins both.
 _FILE_STARTS = (re.compile(rb'"data(?::[^",]{1,100};base64,|"\s*:\s*")'), re.compile(rb'"result"\s*:\s*"'))
@@ -109,15 +111,17 @@ def read_facts(asked: Asked, body: bytes) -> Facts:
         raise InvalidRequest("the request body names no model", resolution=('Add "model" to the body.',))
     most_tokens = fields.most_tokens()
     parts = set(_PART.findall(fields.prompt))
+    offers_tools = bool(fields.tools or fields.functions)
     return Facts(
         operation=asked.operation,
         model=model,
         stream=bool(fields.stream),
-        prompt_bytes=len(body) - _file_bytes(bytes(fields.prompt)) if parts else len(body),
+        prompt_bytes=len(body) - _file_bytes(bytes(fields.prompt)) if parts - _CALLS else len(body),
         max_tokens=min(most_tokens, MOST_TOKENS) if most_tokens > 0 else None,
         asks_usage=bool(fields.stream_options and fields.stream_options.include_usage),
         names_deployment=asked.surface is not Surface.OPENAI,
-        needs=_NEEDS[bool(fields.tools or fields.functions), not parts.isdisjoint(_IMAGES)],
+        needs=_NEEDS[offers_tools, not parts.isdisjoint(_IMAGES)],
+        names_tools=offers_tools or not parts.isdisjoint(_CALLS),
         affinity=_affinity(fields),
         repeatable=fields.repeatable(),
     )

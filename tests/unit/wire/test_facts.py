@@ -49,6 +49,7 @@ def test_a_full_request() -> None:
         asks_usage=True,
         names_deployment=True,
         needs=frozenset({"tools"}),
+        names_tools=True,
         affinity=zlib.crc32(b"k"),
     )
 
@@ -66,6 +67,7 @@ def test_a_full_response() -> None:
         prompt_bytes=len(body),
         max_tokens=50,
         needs=frozenset({"tools"}),
+        names_tools=True,
         affinity=zlib.crc32(b"k"),
         repeatable=False,
     )
@@ -265,6 +267,36 @@ def test_strange_prompts_are_for_the_upstream_to_refuse(name: str, value: Any) -
 def test_tools_need_a_model_that_knows_them(asked: Asked, members: dict[str, Any], needed: bool) -> None:
     """Offered tools are a need; an empty list is none."""
     assert facts(asked, **members).needs == (frozenset({"tools"}) if needed else frozenset())
+
+
+CALLED = {"role": "assistant", "tool_calls": [{"id": "1", "type": "function", "function": {"name": "f"}}]}
+CUSTOM = {"role": "assistant", "tool_calls": [{"id": "1", "type": "custom", "custom": {"name": "f"}}]}
+
+
+@pytest.mark.parametrize(
+    ("asked", "members", "named"),
+    [
+        (OPENAI, {"tools": [{"type": "function"}]}, True),
+        (OPENAI, {"functions": [{"name": "f"}]}, True),
+        (OPENAI, {"messages": [CALLED]}, True),
+        (OPENAI, {"messages": [CUSTOM]}, True),
+        (RESPONSES, {"input": [{"type": "function_call", "name": "f"}]}, True),
+        (RESPONSES, {"input": [{"type": "custom_tool_call", "name": "f"}]}, True),
+        (OPENAI, {"messages": [{"role": "user", "content": json.dumps(CALLED)}]}, False),
+        (OPENAI, {"messages": [{"role": "user", "content": [{"type": "text", "text": "function"}]}]}, False),
+        (OPENAI, {"tools": []}, False),
+    ],
+)
+def test_tools_that_are_offered_or_were_called(asked: Asked, members: dict[str, Any], named: bool) -> None:
+    """A conversation may go on without its tools, and still name them."""
+    assert facts(asked, **members).names_tools is named
+
+
+def test_calls_alone_hold_no_file() -> None:
+    """What a tool was given is text, whatever it looks like."""
+    call = {"type": "function", "function": {"name": "f", "arguments": ""}, "data": "A" * 500}
+    body = json.dumps({"model": "m", "messages": [{"role": "assistant", "tool_calls": [call]}]}).encode()
+    assert read_facts(OPENAI, body).prompt_bytes == len(body)
 
 
 CHAT_PICTURE = {"type": "image_url", "image_url": {"url": "https://contoso.example/a.png"}}
