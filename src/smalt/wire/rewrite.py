@@ -10,6 +10,7 @@ from smalt.errors import InvalidRequest
 
 _decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _TRUE = msgspec.Raw(b"true")
+_NULL = msgspec.Raw(b"null")
 _INCLUDE_USAGE = msgspec.Raw(b'{"include_usage":true}')
 
 
@@ -24,6 +25,16 @@ def ask_for_usage(body: bytes) -> bytes:
     if options is None or bytes(options) == b"null":
         return _replace(body, "stream_options", _INCLUDE_USAGE)
     return _replace(body, "stream_options", msgspec.Raw(_replace(bytes(options), "include_usage", _TRUE)))
+
+
+def cap_completion_tokens(body: bytes) -> bytes:
+    """`body` of a chat request with `max_tokens` as `max_completion_tokens`; the same object if it has none,
+    or both."""
+    members = _members(body)
+    if members.get("max_tokens", _NULL) == _NULL or members.pop("max_completion_tokens", _NULL) != _NULL:
+        return body
+    names = {"max_tokens": "max_completion_tokens"}
+    return msgspec.json.encode({names.get(name, name): value for name, value in members.items()})
 
 
 def _replace(body: bytes, key: str, value: msgspec.Raw) -> bytes:

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from smalt.errors import InvalidRequest
-from smalt.wire.rewrite import ask_for_usage, set_model
+from smalt.wire.rewrite import ask_for_usage, cap_completion_tokens, set_model
 
 
 def test_only_the_model_changes() -> None:
@@ -46,6 +46,39 @@ def test_usage_is_asked_for(body: bytes, expected: bytes) -> None:
 
 
 @pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b'{"max_tokens":5}', b'{"max_completion_tokens":5}'),
+        (
+            b'{"a":1.0e-5,"max_tokens":5,"m":[ {"c" : "\\u00fc\xff"} ],"z":null}',
+            b'{"a":1.0e-5,"max_completion_tokens":5,"m":[ {"c" : "\\u00fc\xff"} ],"z":null}',
+        ),
+        (b'{"max_completion_tokens":null,"max_tokens":5}', b'{"max_completion_tokens":5}'),
+        (b'{"max_tokens":5,"a":1,"max_completion_tokens":null}', b'{"max_completion_tokens":5,"a":1}'),
+        (b'{"max_tokens":"many"}', b'{"max_completion_tokens":"many"}'),
+    ],
+)
+def test_the_cap_gets_its_newer_name(body: bytes, expected: bytes) -> None:
+    """In its place and with its value, whatever that is."""
+    assert cap_completion_tokens(body) == expected
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{}",
+        b'{"max_tokens":null}',
+        b'{"max_completion_tokens":5}',
+        b'{"max_tokens":5,"max_completion_tokens":6}',
+        b'{"a":{"max_tokens":5}}',
+    ],
+)
+def test_a_cap_that_is_absent_or_told_twice_stays(body: bytes) -> None:
+    """Nothing to rename, or nothing that smalt could decide."""
+    assert cap_completion_tokens(body) is body
+
+
+@pytest.mark.parametrize(
     "body",
     [
         b"",
@@ -61,6 +94,8 @@ def test_what_cannot_be_taken_apart_is_refused(body: bytes) -> None:
         set_model(body, "b")
     with pytest.raises(InvalidRequest):
         ask_for_usage(body)
+    with pytest.raises(InvalidRequest):
+        cap_completion_tokens(body)
 
 
 def test_strange_options_are_refused() -> None:
