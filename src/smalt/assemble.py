@@ -43,7 +43,9 @@ def assemble(settings: Settings, sinks: Sequence[Sink] = (), *, before: Assembly
         dispatcher=Dispatcher(
             engine, (totals, log_trouble, *sinks), (log_notice,), own_prices(settings), lock
         ),
-        targets={name: _target(resource) for name, resource in settings.resources.items()},
+        targets={
+            name: _target(resource, adapt=settings.adapt) for name, resource in settings.resources.items()
+        },
         timeouts=Timeouts(
             timeouts.connect_s, timeouts.total_s, timeouts.stream_first_byte_s, timeouts.stream_idle_s
         ),
@@ -51,7 +53,7 @@ def assemble(settings: Settings, sinks: Sequence[Sink] = (), *, before: Assembly
     )
 
 
-def _target(resource: Resource) -> Target:
+def _target(resource: Resource, *, adapt: bool) -> Target:
     url = urlsplit(resource.base_url)
     tls = url.scheme == "https"
     return Target(
@@ -61,6 +63,8 @@ def _target(resource: Resource) -> Target:
         api_version=resource.api_version,
         base_path=url.path.rstrip("/"),
         region=resource.region,
+        models={name: deployment.model for name, deployment in resource.deployments.items()},
+        adapt=adapt,
     )
 
 

@@ -18,6 +18,7 @@ SHARED = {
     "gpt-4-turbo": "gpt-4-turbo-prod",
     "gpt-4": "gpt-4-prod",
     "gpt-35-turbo": "gpt-35-turbo-prod",
+    "o3-mini": "o3-mini-prod",
     "text-embedding-3-small": "embed-prod",
     "tight": "tight",  # gpt-4o with 1,000 tokens a minute
     "moved": "moved",  # gpt-4o; configured in both regions, deployed in sweden only
@@ -35,7 +36,7 @@ def _resource(name: str) -> Resource:
     deployments = {
         deployment: Deployment(
             deployment,
-            model if model.startswith(("gpt", "text")) else "gpt-4o",
+            model if model.startswith(("gpt", "o3", "text")) else "gpt-4o",
             "Standard",
             1 if model == "tight" else PLENTY,
         )

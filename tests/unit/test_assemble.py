@@ -68,6 +68,14 @@ def test_a_target_is_complete() -> None:
     assert target.credential.header(bearer=False) == ("api-key", KEY)
 
 
+def test_a_target_knows_what_its_deployments_serve() -> None:
+    """Requests are adapted to their models, unless the settings say otherwise."""
+    assert target_of().models == {"prod": "gpt-4o"}
+    assert target_of().adapt
+    off = Settings.model_validate(settings().model_dump() | {"adapt": False})
+    assert not assemble(off).targets["east"].adapt
+
+
 def test_time_limits_arrive_where_they_belong() -> None:
     """Each under its own name."""
     given = {"connect_s": 1.0, "total_s": 2.0, "stream_first_byte_s": 3.0, "stream_idle_s": 4.0}

@@ -55,8 +55,7 @@ class Door:
             (b"x-ms-client-request-id", call.request_id.encode()),
             (b"content-length", str(len(outgoing.body)).encode()),
         ]
-        timeout = self._timeout(request)
-        return Outbound(target.origin, outgoing.path, headers, outgoing.body, outgoing.rewrites, timeout)
+        return Outbound(target.origin, headers, outgoing, self._timeout(request))
 
     def whole(self, call: OpenCall, answer: Answer[Any]) -> "httpx2.Response":
         """An answer for the SDK; its call ends here."""

@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from smalt.dispatch.run import Answer, SendFailed
-from smalt.dispatch.target import Origin
+from smalt.dispatch.target import Origin, Outgoing
 from smalt.types import FailureKind
 
 if TYPE_CHECKING:
@@ -33,13 +33,11 @@ class Libraries(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Outbound:
-    """A request as it leaves. `path` with query; `timeout`: seconds by phase, as httpx names them."""
+    """A request as it leaves. `timeout`: seconds by phase, as httpx names them."""
 
     origin: Origin
-    path: str
     headers: Headers
-    body: bytes
-    rewrites: tuple[str, ...]
+    outgoing: Outgoing
     timeout: dict[str, float | None]
 
 
@@ -169,11 +167,11 @@ def _request(core: ModuleType, outbound: Outbound) -> "httpcore2.Request":
         scheme=b"https" if origin.tls else b"http",
         host=origin.host.encode(),
         port=origin.port,
-        target=outbound.path.encode(),
+        target=outbound.outgoing.path.encode(),
     )
     extensions = {"timeout": outbound.timeout}
     request: httpcore2.Request = core.Request(
-        b"POST", url, headers=outbound.headers, content=outbound.body, extensions=extensions
+        b"POST", url, headers=outbound.headers, content=outbound.outgoing.body, extensions=extensions
     )
     return request
 
@@ -182,7 +180,8 @@ def _answer(
     response: "httpcore2.Response", outbound: Outbound, body: bytes = b"", stream: StreamT | None = None
 ) -> Answer[StreamT]:
     headers = [(name.lower(), value) for name, value in response.headers]
-    return Answer(response.status, headers, body, stream, outbound.rewrites)
+    rewrites, renamed = outbound.outgoing.rewrites, outbound.outgoing.renamed
+    return Answer(response.status, headers, body, stream, rewrites, renamed=renamed)
 
 
 def _plain(libraries: Libraries, response: "httpcore2.Response", content: bytes) -> bytes:

@@ -389,6 +389,12 @@ class Settings(Section):
         description="Own prices by model, for every deployment that bills tokens. Batch, service tiers and "
         "long prompts cost their usual multiple.",
     )
+    adapt: bool = Field(
+        default=True,
+        description="Put requests in the way that the model takes them, declared in `x-smalt-rewrites`: "
+        "`max_tokens` becomes `max_completion_tokens` where only that is taken; names of tools become valid, "
+        "and are put back in the answer; schemas of strict tools lose the limits that Azure refuses.",
+    )
     cache: dict[str, Any] = _later("Answers kept for repeated requests.", {})
     state_dir: str = _later("Folder of everything smalt keeps.", "./.smalt")
     store: str = _later("`sqlite` or a `postgresql://` URL.", "sqlite")

@@ -15,6 +15,7 @@ from smalt.dispatch.dispatcher import OpenCall
 from smalt.types import Failure, FailureKind, Usage
 from smalt.wire.classify import classify
 from smalt.wire.hints import read_hints
+from smalt.wire.tool_names import Renamed, restore
 from smalt.wire.usage import read_usage
 
 UPSTREAM_IDS = frozenset({b"apim-request-id", b"x-request-id"})  # support asks for the first
@@ -45,7 +46,7 @@ class Answer(Generic[StreamT]):
     """What an upstream answered: `body` whole, or `stream` to be relayed. Header names in lower case.
 
     `rewrites`: what was changed in the request. `usage`: as a whole answer reported it. `watched`: of a
-    stream of events, which has begun.
+    stream of events, which has begun. `renamed`: tools that the answer calls by other names than the caller.
     """
 
     status: int
@@ -55,6 +56,7 @@ class Answer(Generic[StreamT]):
     rewrites: tuple[str, ...] = ()
     usage: Usage | None = None
     watched: "WatchedStream | None" = None
+    renamed: Renamed | None = None
 
 
 class Sender(Protocol[StreamT]):
@@ -176,4 +178,6 @@ def _record(call: OpenCall, answer: Answer[StreamT]) -> None:
 def _given(answer: Answer[StreamT] | None) -> Answer[StreamT]:
     if answer is None:
         raise RuntimeError("the call relays an answer that never came")
+    if answer.renamed:
+        answer.body = restore(answer.body, answer.renamed)
     return answer

@@ -1,16 +1,25 @@
 """How a request must look for one resource: address, path, headers, body."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal, NamedTuple, Protocol
 
 from smalt.types import Facts, Operation
 from smalt.wire import paths, rewrite
+from smalt.wire.adapt import adapt
+from smalt.wire.models import ModelData, model_behind, model_data
+from smalt.wire.tool_names import Renamed
 
 # stream_options.include_usage is refused before this version (Azure OpenAI API lifecycle, 2024-09-01-preview)
 INCLUDE_USAGE_SINCE = "2024-09"
 
 _classic_path = lru_cache(maxsize=4_096)(paths.classic_path)
+
+
+@lru_cache(maxsize=4_096)
+def _data(model: str, deployment: str) -> ModelData | None:
+    return model_data(model_behind(model, deployment))
 
 
 class Credential(Protocol):
@@ -37,16 +46,19 @@ class Origin(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A request as one upstream gets it. `path` with query; `rewrites`: what was changed in the body."""
+    """A request as one upstream gets it. `path` with query; `rewrites`: what was changed in the body,
+    `renamed`: names of tools among it."""
 
     path: str
     body: bytes
     rewrites: tuple[str, ...]
+    renamed: Renamed | None
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One resource. `api`: classic and v1 are Azure's surfaces, openai any compatible server."""
+    """One resource. `api`: classic and v1 are Azure's surfaces, openai any compatible server. `models`: by
+    configured deployment. `adapt`: change what a model would refuse."""
 
     origin: Origin
     credential: Credential
@@ -54,6 +66,8 @@ class Target:
     api_version: str
     base_path: str = ""
     region: str | None = None
+    models: Mapping[str, str] = field(default_factory=dict)
+    adapt: bool = True
 
     @property
     def headers(self) -> tuple[tuple[str, str], ...]:
@@ -68,14 +82,19 @@ class Target:
 
     def outgoing(self, facts: Facts, deployment: str, body: bytes) -> Outgoing:
         """`body` as this resource wants it for `deployment`."""
-        rewrites = []
+        rewrites: list[str] = []
+        renamed = None
         if not self._named_by_path(facts.operation) and (facts.model != deployment or facts.names_deployment):
             body = rewrite.set_model(body, deployment)
             rewrites.append("model")
         if self._must_ask_for_usage(facts, body):
             body = rewrite.ask_for_usage(body)
             rewrites.append("stream_options")
-        return Outgoing(self._path(facts.operation, deployment), body, tuple(rewrites))
+        if self.adapt:
+            model = _data(self.models.get(deployment, deployment), deployment)
+            body, adaptations, renamed = adapt(body, facts, model, azure=self.api != "openai")
+            rewrites += adaptations
+        return Outgoing(self._path(facts.operation, deployment), body, tuple(rewrites), renamed)
 
     def _named_by_path(self, operation: Operation) -> bool:
         if self.api != "classic":

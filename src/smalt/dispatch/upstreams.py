@@ -41,9 +41,9 @@ class Upstreams:
         limit_s = self._timeouts.stream_first_byte_s if call.facts.stream else self._timeouts.total_s
         response = await self._connections.send(target.origin, head, outgoing.body, limit_s=limit_s)
         answer = await _take(response)
-        answer.rewrites = outgoing.rewrites
+        answer.rewrites, answer.renamed = outgoing.rewrites, outgoing.renamed
         if answer.stream is not None and call.facts.stream:
-            answer.watched = await _begun(answer.stream, call)
+            answer.watched = await _begun(answer.stream, WatchedStream(call, renamed=answer.renamed))
         return answer
 
 
@@ -65,10 +65,9 @@ async def _take(response: Response) -> Answer[Response]:
     return Answer(response.status, response.headers, stream=response)
 
 
-async def _begun(response: Response, call: OpenCall) -> WatchedStream:
+async def _begun(response: Response, stream: WatchedStream) -> WatchedStream:
     """The stream, held until its content begins, or for a while. Raises SendFailed if it begins with an
     error."""
-    stream = WatchedStream(call)
     try:
         with suppress(TimeoutError):
             async with asyncio.timeout(PREAMBLE_S):

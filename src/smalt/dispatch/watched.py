@@ -9,6 +9,7 @@ from smalt.errors import StreamInterrupted
 from smalt.types import FailureKind, Usage
 from smalt.wire.error_body import error_event
 from smalt.wire.sse import StreamWatch
+from smalt.wire.tool_names import Renamed, restore
 
 PREAMBLE_S: Final = 2.0  # a stream that has brought no content by then is passed on as it is
 
@@ -21,11 +22,13 @@ _ELSEWHERE: Final = {
 class WatchedStream:
     """First `begin` holds what comes until there is content, so that an error before it can still fail over.
     Then the stream is relayed, and ends its call exactly once: by `last`, or by `leave` if the caller goes
-    first. `keep_text`: what was said so far goes with the error of a stream that breaks.
+    first. `keep_text`: what was said so far goes with the error of a stream that breaks. `renamed`: tools
+    whose names are put back.
     """
 
-    def __init__(self, call: OpenCall, *, keep_text: bool = False) -> None:
+    def __init__(self, call: OpenCall, *, keep_text: bool = False, renamed: Renamed | None = None) -> None:
         self._call = call
+        self._renamed = renamed
         self._keep_text = keep_text
         self._watch = StreamWatch(hide_usage=not call.facts.asks_usage, keep_text=keep_text)
         self._held = b""
@@ -46,16 +49,16 @@ class WatchedStream:
     def held(self) -> bytes:
         """What was held, to be forwarded first."""
         held, self._held = self._held, b""
-        return held
+        return self._as_asked(held)
 
     def feed(self, data: bytes) -> bytes:
         """What to forward of the bytes that came."""
-        return self._watch.feed(data)
+        return self._as_asked(self._watch.feed(data))
 
     def last(self, failed: SendFailed | None) -> bytes:
         """The upstream is done. A stream that broke, or stopped without its end, gets an error event in place
         of the part of an event that came last."""
-        rest = self._watch.rest()
+        rest = self._as_asked(self._watch.rest())
         if failed is not None:
             error = self._interrupted(f"the stream broke: {failed}")
         elif not self._watch.ended:
@@ -72,6 +75,10 @@ class WatchedStream:
             self._finish()
         else:
             self._call.abandon(self._spent())
+
+    def _as_asked(self, events: bytes) -> bytes:
+        """With the caller's names of tools."""
+        return restore(events, self._renamed) if self._renamed else events
 
     def _stop_at_error(self) -> None:
         error = self._watch.error

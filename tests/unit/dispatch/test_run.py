@@ -139,6 +139,14 @@ def test_a_refusal_is_relayed_as_it_came(drive: Drive) -> None:
     assert office.in_flight == 0
 
 
+def test_renamed_tools_are_called_by_the_callers_names(drive: Drive) -> None:
+    """The names of the attempt that was answered are put back in its answer."""
+    call = Office(make_engine("east/a", "west/a")).open()
+    failed, answered = Answer[Any](503, [], b"{}"), ok(b'{"choices":[{"message":{"name":"a_b_1"}}]}')
+    failed.renamed, answered.renamed = {b"a_b_1": b'"other"'}, {b"a_b_1": b'"a.b"'}
+    assert drive(call, Script(failed, answered)).body == b'{"choices":[{"message":{"name":"a.b"}}]}'
+
+
 def test_the_error_of_the_last_resort(drive: Drive) -> None:
     """When every attempt has failed, the error names them all, and the call is told once."""
     office = Office(make_engine("east/a", "west/a", retry=RetrySpec(max_attempts=2)))

@@ -17,9 +17,12 @@ class Key:
 
 
 def make_target(
-    api: Literal["classic", "v1", "openai"] = "classic", version: str = "2024-10-21", base_path: str = ""
+    api: Literal["classic", "v1", "openai"] = "classic",
+    version: str = "2024-10-21",
+    base_path: str = "",
+    **more: Any,
 ) -> Target:
-    return Target(Origin("east.example", 443, tls=True), Key(), api, version, base_path)
+    return Target(Origin("east.example", 443, tls=True), Key(), api, version, base_path, **more)
 
 
 @pytest.mark.parametrize(
@@ -121,6 +124,62 @@ def test_on_your_data_is_not_asked_for_usage() -> None:
     """It refuses stream_options."""
     body = b'{"model":"gpt-4o","stream":true,"data_sources":[]}'
     assert make_target().outgoing(STREAM, "gpt-4o", body).body is body
+
+
+CAPPED = Facts(Operation.CHAT, "m", max_tokens=5)
+CALLING = Facts(Operation.CHAT, "m", names_tools=True)
+STRICT = (
+    b'{"tools":[{"type":"function","function":{"name":"a.b","strict":true,'
+    b'"parameters":{"items":{"minItems":1}}}}]}'
+)
+
+
+@pytest.mark.parametrize(
+    ("models", "deployment", "renamed"),
+    [
+        ({"prod": "o3"}, "prod", True),
+        ({"prod": "gpt-4o"}, "prod", False),
+        ({"prod": "my-model"}, "prod", False),
+        ({"o3-prod": "o3-prod"}, "o3-prod", True),
+        ({"o3-prod": "gpt-4o"}, "o3-prod", False),  # what is configured is what is meant
+        ({}, "o3-prod", True),  # not configured: its name tells
+        ({}, "prod", False),
+    ],
+)
+def test_the_model_of_the_deployment_decides(models: dict[str, str], deployment: str, renamed: bool) -> None:
+    """Where it is known to take max_completion_tokens only, the cap is told so, and that is declared."""
+    body = b'{"max_tokens":5}'
+    outgoing = make_target(models=models).outgoing(CAPPED, deployment, body)
+    assert outgoing.rewrites == (("max_completion_tokens",) if renamed else ())
+    assert outgoing.body == (b'{"max_completion_tokens":5}' if renamed else body)
+
+
+@pytest.mark.parametrize(
+    ("api", "rewrites"),
+    [
+        ("classic", ("tool_names", "tool_schemas")),
+        ("v1", ("model", "tool_names", "tool_schemas")),
+        ("openai", ("model", "tool_names")),
+    ],
+)
+def test_tools_as_the_upstream_takes_them(
+    api: Literal["classic", "v1", "openai"], rewrites: tuple[str, ...]
+) -> None:
+    """All rewrites of a request are declared together; only Azure's strict mode is looked after."""
+    outgoing = make_target(api, models={"prod": "gpt-4o"}).outgoing(CALLING, "prod", STRICT)
+    assert outgoing.rewrites == rewrites
+    assert outgoing.renamed
+    assert list(outgoing.renamed.values()) == [b'"a.b"']
+    assert (b'"minItems"' in outgoing.body) is (api == "openai")
+
+
+@pytest.mark.parametrize("facts", [CAPPED, CALLING])
+def test_adaptation_can_be_switched_off(facts: Facts) -> None:
+    """Then the upstream's own word on the request comes back."""
+    body = STRICT.replace(b"{", b'{"max_tokens":5,', 1)
+    outgoing = make_target(adapt=False, models={"prod": "o3"}).outgoing(facts, "prod", body)
+    assert outgoing.body is body
+    assert (outgoing.rewrites, outgoing.renamed) == ((), None)
 
 
 def test_a_body_that_cannot_be_taken_apart() -> None:

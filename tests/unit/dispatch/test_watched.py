@@ -28,6 +28,22 @@ def test_a_whole_stream_passes_and_its_usage_is_recorded() -> None:
     assert office.in_flight == 0
 
 
+@pytest.mark.parametrize("held", [True, False])
+def test_renamed_tools_are_called_by_the_callers_names(held: bool) -> None:
+    """In what was held until the content began, in what follows, and in a last event without its end."""
+    sent, asked = (
+        b'data: {"choices":[{"delta":{"tool_calls":[{"function":{"name":"%b"}}]}}]}\n\n' % name
+        for name in (b"a_b_12345678", b"a.b")
+    )
+    stream = WatchedStream(Office().answered(make_facts(stream=True)), renamed={b"a_b_12345678": b'"a.b"'})
+    if held:
+        assert stream.begin(sent)
+        assert stream.held() == asked
+    assert stream.feed(sent + STOP) == asked + STOP
+    stream.feed(sent[:-2])
+    assert stream.last(None) == asked[:-2]
+
+
 def test_usage_that_was_asked_for_is_given() -> None:
     """The caller's own option holds."""
     _, stream = open_stream(asks_usage=True)
