@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from smalt.core.estimate import TokenEstimate
 from smalt.core.limits import NEVER, Load
-from smalt.core.settings import PatternSpec, PoolSpec, RouteSpec, StrategyName
+from smalt.core.settings import PatternSpec, PoolSpec, RouteSpec, StrategyName, UpstreamSpec
 from smalt.core.strategies import STRATEGIES, Strategy
 from smalt.core.upstream import UpstreamState
 from smalt.errors import InvalidRequest, UpstreamError
@@ -48,6 +48,11 @@ class Route:
     def may_be_too_small_for(self, load: Load) -> bool:
         """Whether the request does not fit every upstream."""
         return load.input_tokens > self.smallest_context or load.tokens > self.smallest_quota
+
+    @property
+    def largest_quota(self) -> float:
+        """Tokens of the upstream that takes the largest requests; infinite if one may take any."""
+        return max(_quota_tpm(state.spec) for tier in self.tiers for state in tier.states)
 
     @property
     def busy(self) -> bool:
@@ -127,14 +132,14 @@ def _route(
             if states:
                 tiers.append(Tier(states, STRATEGIES[strategy]()))
     contexts = [state.spec.context_tokens for state in seen if state.spec.context_tokens is not None]
-    quotas = [
-        limit_tpm
-        for spec in (state.spec for state in seen)
-        for limit_tpm in (spec.limit_tpm, spec.group and spec.group.limit_tpm)
-        if limit_tpm is not None
-    ]
-    smallest = min(contexts, default=NEVER), min(quotas, default=NEVER)
-    return Route(model, tuple(tiers), needs, estimate, *smallest)
+    smallest_quota = min((_quota_tpm(state.spec) for state in seen), default=NEVER)
+    return Route(model, tuple(tiers), needs, estimate, min(contexts, default=NEVER), smallest_quota)
+
+
+def _quota_tpm(spec: UpstreamSpec) -> float:
+    """Of its own and the one it shares the smaller; infinite if neither is known."""
+    limits = (spec.limit_tpm, spec.group and spec.group.limit_tpm)
+    return min((limit_tpm for limit_tpm in limits if limit_tpm is not None), default=NEVER)
 
 
 def _able(state: UpstreamState, needs: frozenset[str]) -> bool:

@@ -58,6 +58,15 @@ def test_a_route_knows_its_smallest_window_and_quota() -> None:
     assert (made.smallest_context, made.smallest_quota) == (8_192, 300)
 
 
+def test_a_route_knows_the_largest_request_it_can_take() -> None:
+    """By the upstream with most tokens a minute, which the smaller of its own and its shared quota gives."""
+    small = state("east/a", limit_tpm=500)
+    shared = state("west/a", limit_tpm=900, group=QuotaGroup("shared", 300))
+    assert make(shared, small).largest_quota == 500
+    assert make(shared).largest_quota == 300
+    assert make(small, state("north/a")).largest_quota == NEVER
+
+
 def test_what_is_not_known_is_not_small() -> None:
     """Neither a window nor a limit."""
     made = make(state("east/a"))
