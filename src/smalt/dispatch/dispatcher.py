@@ -38,8 +38,17 @@ class Circumstances:
     session: str | None = None
     sinks: tuple[Sink, ...] = ()
 
+    def tell(self, record: CallRecord) -> None:
+        for sink in self.sinks:
+            sink(record)
+
 
 NO_CIRCUMSTANCES = Circumstances()
+
+
+class CallStopped(Exception):
+    """A call that somebody stopped goes on no more: an event between who stopped it and who drives it, never
+    shown."""
 
 
 class Dispatcher:
@@ -146,6 +155,7 @@ class OpenCall:
         self._first_byte_s: float | None = None
         self.woken = False
         self.on_wake: Callable[[], None] | None = None
+        self._stopped = False
         self._dispatcher = dispatcher
         self._started_s = time.monotonic()
         self._ended = False
@@ -179,6 +189,9 @@ class OpenCall:
         return self._call.explain()
 
     def next(self) -> Step:
+        """Raises CallStopped."""
+        if self._stopped and self._first_byte_s is None:
+            raise CallStopped
         step = self._dispatcher.do(self._call.next)
         if isinstance(step, Fail):
             self._end(None, error=step.error.code)
@@ -201,6 +214,11 @@ class OpenCall:
         """The caller left or something broke. `usage`: an estimate of what was spent until then."""
         self._dispatcher.do(self._call.abandon)
         self._end(usage, estimated=usage is not None, error="abandoned")
+
+    def stop(self) -> None:
+        """Neither wait any longer nor send again; an answer that is on its way is taken. From any thread."""
+        self._stopped = True
+        self._wake()
 
     def _wake(self) -> None:
         self.woken = True
@@ -243,5 +261,4 @@ class OpenCall:
             error=error,
         )
         self._dispatcher.tell(record)
-        for tell in circumstances.sinks:
-            tell(record)
+        circumstances.tell(record)

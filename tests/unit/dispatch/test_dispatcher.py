@@ -7,7 +7,7 @@ from tests.unit.dispatch.fakes import Office, make_engine, make_facts
 from smalt.core.call import Fail, Relay, Send, Wait
 from smalt.core.engine import Engine
 from smalt.core.settings import BreakerSpec, EngineSettings, RetrySpec, Throughput, UpstreamSpec
-from smalt.dispatch.dispatcher import Dispatcher
+from smalt.dispatch.dispatcher import CallStopped, Dispatcher
 from smalt.errors import InvalidRequest, ModelNotAvailableError, QueueFull
 from smalt.types import (
     CallRecord,
@@ -308,3 +308,39 @@ class TestLine:
         assert isinstance(office.open(MODEST).next(), Wait)
         filling.finish(Usage(1, 1))
         assert [call.woken for call in calls] == [False, True, False]
+
+
+class TestStopping:
+    """Another thread may say that a call is not wanted any more."""
+
+    def test_before_it_is_sent(self) -> None:
+        """Nothing happens."""
+        call = Office().open()
+        call.stop()
+        with pytest.raises(CallStopped):
+            call.next()
+
+    def test_an_answer_that_is_on_its_way_is_taken(self) -> None:
+        """It is billed in any case."""
+        office = Office()
+        call = office.open()
+        call.next()
+        call.stop()
+        call.record(None)
+        assert isinstance(call.next(), Relay)
+        call.finish(Usage(10))
+        (record,) = office.records
+        assert (record.usage, record.error) == (Usage(10), None)
+
+    def test_a_failed_attempt_is_the_last(self) -> None:
+        """What failed is not repeated."""
+        office = Office()
+        call = office.open()
+        call.next()
+        call.stop()
+        call.record(QUOTA)
+        with pytest.raises(CallStopped):
+            call.next()
+        call.abandon()
+        assert [attempt.failure for attempt in call.attempts] == [QUOTA]
+        assert office.in_flight == 0

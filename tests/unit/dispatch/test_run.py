@@ -9,7 +9,7 @@ from smalt.core.call import Send, Wait
 from smalt.core.limits import TRAVEL_S
 from smalt.core.reactions import REACTIONS
 from smalt.core.settings import RetrySpec, Throughput
-from smalt.dispatch.dispatcher import OpenCall
+from smalt.dispatch.dispatcher import CallStopped, OpenCall
 from smalt.dispatch.run import Answer, AsyncSender, SendFailed, judge, run, run_async
 from smalt.errors import NoUpstreamAvailable, RateLimited, SmaltError, UpstreamTimeout
 from smalt.types import CallRecord, Facts, FailureKind, Fate, Operation, Usage
@@ -228,6 +228,17 @@ class TestWaiting:
         time.meanwhile = [call._wake] * 3
         assert drive(call, Script(THROTTLED, ok())).status == 200
         assert (time.waited, time.meanwhile) == ([2.5], [])
+
+    def test_stopped_while_it_waits(self, time: Time) -> None:
+        """It gives back its place in the line, and nothing is sent any more."""
+        office = Office(make_engine("east/a", limit_rpm=60))
+        office.answered()
+        call, script = office.open(), Script()
+        time.meanwhile = [call.stop]
+        with pytest.raises(CallStopped):
+            run(call, script)
+        assert (script.asked, time.waited, office.waiting) == ([], [], 0)
+        assert told(office.records).error == "abandoned"
 
     def test_no_longer_than_the_caller_waits(self, drive: Drive, time: Time) -> None:
         """Who is behind others cannot know when its turn comes; it gives up when its time is over."""
