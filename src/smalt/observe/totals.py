@@ -14,7 +14,8 @@ Axis = Literal["upstream", "model", "tag"]
 @dataclass(slots=True)
 class Sums:
     """`calls`: answered here. `attempts`: sent here, `failed_attempts` of them without an answer.
-    `cost_nusd`: of the calls whose price is known; `unpriced_calls` counts the others."""
+    `cost_nusd`: of the calls whose price is known; `unpriced_calls` counts the others. `cached_calls`:
+    answered from memory, by nobody: they are in no other sum, so that these equal the upstreams' bill."""
 
     calls: int = 0
     attempts: int = 0
@@ -24,6 +25,7 @@ class Sums:
     cost_nusd: int = 0
     unpriced_calls: int = 0
     estimated_calls: int = 0
+    cached_calls: int = 0
 
 
 @dataclass(slots=True)
@@ -43,7 +45,10 @@ class Totals:
                 for sums in self._of(record, attempt.upstream):
                     sums.attempts += 1
                     sums.failed_attempts += attempt.failure is not None or attempt.fate is not Fate.BILLED
-            if record.upstream is not None and record.usage is not None:
+            if record.cached:
+                for sums in self._of(record):
+                    sums.cached_calls += 1
+            elif record.upstream is not None and record.usage is not None:
                 for sums in self._of(record, record.upstream):
                     _add(sums, record, record.usage)
 
@@ -51,9 +56,10 @@ class Totals:
         with self._lock:
             return {name: replace(sums) for name, sums in self._sums[by].items()}
 
-    def _of(self, record: CallRecord, upstream: str) -> Sequence[Sums]:
-        tags = [self._sums["tag"][tag] for tag in record.tags]
-        return self._sums["upstream"][upstream], self._sums["model"][record.model], *tags
+    def _of(self, record: CallRecord, *upstreams: str) -> Sequence[Sums]:
+        by_upstream = [self._sums["upstream"][name] for name in upstreams]
+        by_tag = [self._sums["tag"][tag] for tag in record.tags]
+        return *by_upstream, self._sums["model"][record.model], *by_tag
 
 
 def _add(sums: Sums, record: CallRecord, usage: Usage) -> None:

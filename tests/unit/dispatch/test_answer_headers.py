@@ -3,9 +3,9 @@ from tests.unit.dispatch.fakes import Office
 
 from smalt.core.engine import Engine
 from smalt.core.settings import EngineSettings, PoolSpec, RouteSpec, UpstreamSpec
-from smalt.dispatch.answer_headers import answer_headers, request_headers
+from smalt.dispatch.answer_headers import answer_headers, record_headers, request_headers
 from smalt.dispatch.run import Answer
-from smalt.types import Failure, FailureKind, Usage
+from smalt.types import CallRecord, Failure, FailureKind, Operation, Usage
 
 UPSTREAM = [
     (b"content-type", b"application/json"),
@@ -70,6 +70,41 @@ def test_a_final_error_is_not_to_be_retried() -> None:
     call.record(Failure(FailureKind.REQUEST, "no", 400))
     call.next()
     assert (b"x-should-retry", b"false") in answer_headers(call, Answer(400, []))
+
+
+def test_an_answer_from_memory_says_so() -> None:
+    """Nobody was asked, and nothing was paid."""
+    record = CallRecord("id-1", Operation.CHAT, "gpt-4o", usage=Usage(10), cost_nusd=0, cached=True)
+    assert record_headers(record, [(b"content-type", b"application/json")]) == [
+        (b"content-type", b"application/json"),
+        (b"x-smalt-request-id", b"id-1"),
+        (b"x-request-id", b"id-1"),
+        (b"x-smalt-attempts", b"0"),
+        (b"x-smalt-cost-usd", b"0"),
+        (b"x-smalt-cache", b"hit"),
+    ]
+
+
+def test_the_headers_of_a_record_are_those_of_its_call() -> None:
+    """Told from the end of the call, they say the same."""
+    office, answer = Office(), Answer[None](200, UPSTREAM, rewrites=("model",), usage=Usage(1_000_000))
+    call = office.answered()
+    call.rewrites = answer.rewrites
+    headers = answer_headers(call, answer)
+    call.finish(Usage(1_000_000))
+    assert record_headers(office.records[0], UPSTREAM) == headers
+
+
+def test_a_record_of_estimated_usage_names_no_cost() -> None:
+    """As the headers of a call do not."""
+    record = CallRecord("id-1", Operation.CHAT, "gpt-4o", usage=Usage(10), estimated=True, cost_nusd=5)
+    assert b"x-smalt-cost-usd" not in dict(record_headers(record, []))
+
+
+def test_a_record_of_an_error_is_not_to_be_retried() -> None:
+    """Nor is its call."""
+    record = CallRecord("id-1", Operation.CHAT, "gpt-4o", error="request")
+    assert (b"x-should-retry", b"false") in record_headers(record, [])
 
 
 def test_the_upstreams_request_id_wins() -> None:

@@ -55,6 +55,15 @@ def test_unknown_prices_and_estimates_are_counted_apart() -> None:
     assert (sums.cost_nusd, sums.unpriced_calls, sums.estimated_calls) == (450, 1, 1)
 
 
+def test_answers_from_memory_are_in_no_sum() -> None:
+    """They are counted by model and tag; no upstream has answered, and none will bill them."""
+    totals = Totals()
+    totals(replace(CALL, upstream=None, attempts=(), cost_nusd=0, cached=True, tags=("nightly",)))
+    assert totals.sums("model") == {"gpt-4o": Sums(cached_calls=1)}
+    assert totals.sums("tag") == {"nightly": Sums(cached_calls=1)}
+    assert (totals.sums("upstream"), totals.errors) == ({}, 0)
+
+
 def test_what_is_given_out_no_longer_changes() -> None:
     """A reader sees one moment."""
     totals = Totals()
