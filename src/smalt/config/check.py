@@ -48,6 +48,8 @@ def _findings(settings: Settings) -> Iterator[Finding]:
         yield from _of_resource(name, resource, settings.quotas)
     yield from of_routes(settings)
     yield from _of_prices(settings)
+    if settings.cache.model_fields_set == {"ttl_s"}:
+        yield Finding(("cache", "size"), "size is required: the most answers to keep")
     yield from _of_gateway(settings)
 
 

@@ -50,6 +50,11 @@ Count = Annotated[
     _number("expected a whole number above 0", lambda n: n > 0 and n % 1 == 0),
     _number_schema("integer", minimum=1),
 ]
+Whole = Annotated[
+    int,
+    _number("expected a whole number, 0 or more", lambda n: n >= 0 and n % 1 == 0),
+    _number_schema("integer", minimum=0),
+]
 Tokens = Annotated[
     int,
     _number(
@@ -313,6 +318,13 @@ class OwnPrice(Section):
     )
 
 
+class Cache(Section):
+    """Answers kept in memory for requests that are repeated to the letter."""
+
+    size: Whole = Field(default=0, description="Most answers kept, up to 64 MB in all; 0: none.")
+    ttl_s: Seconds = Field(default=3600.0, description="How long an answer is kept.")
+
+
 class GatewayKey(Section):
     """A fixed gateway key."""
 
@@ -395,7 +407,10 @@ class Settings(Section):
         "`max_tokens` becomes `max_completion_tokens` where only that is taken; names of tools become valid, "
         "and are put back in the answer; schemas of strict tools lose the limits that Azure refuses.",
     )
-    cache: dict[str, Any] = _later("Answers kept for repeated requests.", {})
+    cache: Cache = Field(
+        default=Cache(),
+        description="Answers kept for repeated requests, by the library. The gateway keeps none yet.",
+    )
     state_dir: str = _later("Folder of everything smalt keeps.", "./.smalt")
     store: str = _later("`sqlite` or a `postgresql://` URL.", "sqlite")
     shared_limits: str = _later("Where limits are shared: `auto` or a `redis://` URL.", "auto")

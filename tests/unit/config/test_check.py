@@ -128,6 +128,9 @@ def test_the_full_file_has_only_problems_of_what_is_not_built(problems: Callable
             "gateway: {admin_key: 'a b'}",
             "1:11: gateway.admin_key: a key must not hold spaces, line breaks or characters beyond ASCII",
         ),
+        ("cache: {size: -1}", "1:9: cache.size: expected a whole number, 0 or more, got -1"),
+        ("cache: {ttl_s: 0}", "1:9: cache.ttl_s: expected a number of seconds above 0, got 0"),
+        ("cache: {ttl_s: 60}", "1:1: cache.size: size is required: the most answers to keep"),
         (
             "prices: {gpt4o: {input_usd: 1, output_usd: 1}}",
             "1:10: prices.gpt4o: no deployment serves this model; did you mean 'gpt-4o'?",

@@ -46,6 +46,12 @@ def test_durations_are_finite_and_not_negative(written: object) -> None:
         Retry.model_validate({"base_s": written})
 
 
+@pytest.mark.parametrize(("written", "size"), [({}, 0), ({"size": 0}, 0), ({"size": "500"}, 500)])
+def test_a_cache_has_a_size_or_is_none(written: dict[str, object], size: int) -> None:
+    """Without one nothing is kept."""
+    assert Settings.model_validate({"cache": written}).cache.size == size
+
+
 @pytest.mark.parametrize(
     ("written", "usd"),
     [("2.5", "2.5"), (2.5, "2.5"), (0.1, "0.1"), (3, "3"), ("0", "0"), ("0.000001", "0.000001")],

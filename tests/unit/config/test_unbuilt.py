@@ -47,6 +47,7 @@ def test_what_is_built_is_not_marked() -> None:
         "quotas",
         "residency",
         "agents",
+        "cache",
         "retry",
         "breaker",
         "timeouts",
