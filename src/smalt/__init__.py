@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from smalt.client.circumstances import receipts, session, tag
+    from smalt.client.circumstances import progress, receipts, session, tag
     from smalt.client.fleet import Fleet
     from smalt.client.receipts import receipt
     from smalt.client.sdk import AsyncAzureOpenAI, AsyncOpenAI, AzureOpenAI, OpenAI
@@ -40,6 +40,7 @@ __all__ = [
     "OpenAI",
     "Settings",
     "SmaltError",
+    "progress",
     "receipt",
     "receipts",
     "session",
@@ -47,6 +48,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "progress": "client.circumstances",
     "receipt": "client.receipts",
     "receipts": "client.circumstances",
     "session": "client.circumstances",

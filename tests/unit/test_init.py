@@ -21,6 +21,7 @@ NAMES = [
     "OpenAI",
     "Settings",
     "SmaltError",
+    "progress",
     "receipt",
     "receipts",
     "session",

@@ -3,7 +3,7 @@
 Context variables carry it, so that it follows tasks and stays out of other threads and tasks.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
@@ -11,11 +11,18 @@ from dataclasses import replace
 from smalt.dispatch.dispatcher import NO_CIRCUMSTANCES, Circumstances
 from smalt.types import CallRecord
 
+Progress = Callable[[int, int], None]
+
+_progress: ContextVar[Progress | None] = ContextVar("smalt_progress", default=None)
 _current: ContextVar[Circumstances] = ContextVar("smalt_circumstances", default=NO_CIRCUMSTANCES)
 
 
 def current() -> Circumstances:
     return _current.get()
+
+
+def progress_callback() -> Progress | None:
+    return _progress.get()
 
 
 @contextmanager
@@ -40,6 +47,18 @@ def receipts() -> Iterator[list[CallRecord]]:
     collected: list[CallRecord] = []
     with _changed(sinks=(*current().sinks, collected.append)):
         yield collected
+
+
+@contextmanager
+def progress(callback: Progress) -> Iterator[None]:
+    """`callback(done_inputs, total_inputs)` after each part of the embeddings requests made inside, in the
+    thread or event loop that makes them; a request that needs no splitting is one part. What it raises ends
+    the request."""
+    token = _progress.set(callback)
+    try:
+        yield
+    finally:
+        _progress.reset(token)
 
 
 @contextmanager

@@ -1,22 +1,56 @@
 """What the sync and the async transport have in common: everything but the I/O."""
 
+import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from smalt.assemble import Assembly
 from smalt.client import circumstances
+from smalt.client.cache import AnswerCache
 from smalt.client.hop import Outbound
-from smalt.dispatch.answer_headers import answer_headers, request_headers
-from smalt.dispatch.dispatcher import OpenCall
-from smalt.dispatch.run import Answer, finish_whole
+from smalt.dispatch.answer_headers import answer_headers, record_headers, request_headers
+from smalt.dispatch.dispatcher import Circumstances, OpenCall
+from smalt.dispatch.run import Answer, Headers, finish_whole
 from smalt.errors import SmaltError, Unauthorized, UnsupportedOperation, UpstreamAuthFailed
-from smalt.wire import paths
+from smalt.types import CallRecord, Facts, Operation, Usage
+from smalt.wire import embeddings, paths
 from smalt.wire.error_body import error_body, error_headers
 from smalt.wire.facts import read_facts
 
 if TYPE_CHECKING:
     import httpx2
+
+Current = Callable[[], tuple[Assembly, AnswerCache | None]]
+
+JSON: Final[Headers] = ((b"content-type", b"application/json"),)
+
+
+@dataclass(frozen=True, slots=True)
+class Inbound:
+    """A request as it came. `timeout`: the SDK's own, in seconds by phase, as httpx names them."""
+
+    facts: Facts
+    body: bytes
+    request_id: str
+    timeout: dict[str, float | None]
+    circumstances: Circumstances
+    started_s: float = field(default_factory=time.monotonic)
+
+    def record(self, **told: Any) -> CallRecord:
+        """Of a request that is not a call by itself, ended now."""
+        duration_s = time.monotonic() - self.started_s
+        return CallRecord(
+            self.request_id,
+            self.facts.operation,
+            self.facts.model,
+            session=self.circumstances.session,
+            tags=self.circumstances.tags,
+            duration_s=duration_s,
+            first_byte_s=duration_s,
+            **told,
+        )
 
 
 class Door:
@@ -25,47 +59,87 @@ class Door:
     `http`: the module `httpx` or `httpx2`, whichever the SDK rides; annotations name the latter for both.
     """
 
-    def __init__(self, assembly: Assembly, http: ModuleType) -> None:
+    def __init__(self, assembly: Assembly, cache: AnswerCache | None, http: ModuleType) -> None:
         self._assembly = assembly
+        self._cache = cache
         self._http = http
         self._heads = {
             name: [(key.encode(), value.encode()) for key, value in target.headers]
             for name, target in assembly.targets.items()
         }
 
-    def open(self, request: "httpx2.Request", body: bytes, request_id: str) -> OpenCall:
-        """The call behind a request to any surface. Raises RequestError."""
+    def inbound(self, request: "httpx2.Request", body: bytes, request_id: str) -> Inbound:
+        """A request to any surface. Raises RequestError."""
         raw_path = request.url.raw_path.decode("ascii").partition("?")[0]
         asked = paths.parse(raw_path) if request.method == "POST" else None
         if asked is None:
             raise UnsupportedOperation(f"{request.method} {raw_path} is no operation smalt routes yet")
+        facts = read_facts(asked, body)
+        return Inbound(facts, body, request_id, self._timeout(request), circumstances.current())
+
+    def largest_quota(self, facts: Facts) -> float:
+        """Tokens; infinite if it is not known. Raises ModelNotAvailableError."""
+        dispatcher = self._assembly.dispatcher
+        return dispatcher.do(lambda _now: dispatcher.engine.route(facts).largest_quota)
+
+    def open(self, inbound: Inbound) -> OpenCall:
+        """The call behind a request. Raises RequestError."""
         total_s = self._assembly.timeouts.total_s
-        patience_s = min(self._timeout(request)["read"] or total_s, total_s)
         return self._assembly.dispatcher.open(
-            read_facts(asked, body), request_id, total_s=patience_s, circumstances=circumstances.current()
+            inbound.facts,
+            inbound.request_id,
+            total_s=min(inbound.timeout["read"] or total_s, total_s),
+            circumstances=inbound.circumstances,
         )
 
-    def outbound(self, upstream: str, call: OpenCall, request: "httpx2.Request", body: bytes) -> Outbound:
+    def outbound(self, upstream: str, call: OpenCall, inbound: Inbound) -> Outbound:
         """One attempt as it leaves."""
         resource, _, deployment = upstream.partition("/")
         target = self._assembly.targets[resource]
-        outgoing = target.outgoing(call.facts, deployment, body)
+        outgoing = target.outgoing(call.facts, deployment, inbound.body)
         headers = [
             *self._heads[resource],
             (b"x-ms-client-request-id", call.request_id.encode()),
             (b"content-length", str(len(outgoing.body)).encode()),
         ]
-        return Outbound(target.origin, headers, outgoing, self._timeout(request))
+        return Outbound(target.origin, headers, outgoing, inbound.timeout)
 
-    def whole(self, call: OpenCall, answer: Answer[Any]) -> "httpx2.Response":
+    def kept(self, inbound: Inbound) -> "httpx2.Response | None":
+        """The answer that the same request was given before; its receipt says so."""
+        if self._cache is None:
+            return None
+        kept = self._cache.find(inbound.facts, inbound.body, time.monotonic())
+        if kept is None:
+            return None
+        record = inbound.record(usage=kept.usage, cost_nusd=0, cached=True)
+        self._assembly.dispatcher.tell(record)
+        inbound.circumstances.tell(record)
+        _report_done(inbound)
+        return self.composed(record, 200, JSON, kept.body)
+
+    def keep(self, inbound: Inbound, answer: bytes, usage: Usage | None) -> None:
+        """For the next time."""
+        if self._cache is not None:
+            self._cache.keep(inbound.facts, inbound.body, answer, usage, time.monotonic())
+
+    def whole(self, inbound: Inbound, call: OpenCall, answer: Answer[Any]) -> "httpx2.Response":
         """An answer for the SDK; its call ends here."""
         headers = answer_headers(call, answer)
         finish_whole(call, answer)
+        if answer.status == 200:
+            self.keep(inbound, answer.body, answer.usage)
+            _report_done(inbound)
         return self._response(answer.status, headers, content=answer.body)
 
     def stream(self, call: OpenCall, answer: Answer[Any], events: Any) -> "httpx2.Response":
         """A streamed answer for the SDK; its call ends when the events have been read."""
         return self._response(answer.status, answer_headers(call, answer), stream=events)
+
+    def composed(
+        self, record: CallRecord, status: int, upstream_headers: Headers, body: bytes
+    ) -> "httpx2.Response":
+        """An answer that is not that of one call."""
+        return self._response(status, record_headers(record, upstream_headers), content=body)
 
     def refusal(self, error: SmaltError, request_id: str) -> "httpx2.Response":
         """`error` as SDKs expect errors: an answer with a status, so that their own exceptions work."""
@@ -87,16 +161,24 @@ class Door:
 
 
 class Doors:
-    """The door of the moment: another one whenever the fleet was reloaded."""
+    """The door of the moment: another one whenever the fleet was reloaded. `current`: what it leads to."""
 
-    def __init__(self, current: Callable[[], Assembly], http: ModuleType) -> None:
+    def __init__(self, current: Current, http: ModuleType) -> None:
         self._current = current
         self._http = http
         self._door: tuple[Assembly, Door] | None = None
 
     @property
     def now(self) -> Door:
-        assembly = self._current()
+        assembly, cache = self._current()
         if self._door is None or self._door[0] is not assembly:
-            self._door = assembly, Door(assembly, self._http)
+            self._door = assembly, Door(assembly, cache, self._http)
         return self._door[1]
+
+
+def _report_done(inbound: Inbound) -> None:
+    """A request for embeddings that was not split is done as a whole."""
+    callback = circumstances.progress_callback()
+    if callback is not None and inbound.facts.operation is Operation.EMBEDDINGS:
+        total = len(embeddings.inputs(inbound.body))
+        callback(total, total)

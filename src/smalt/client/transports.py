@@ -4,13 +4,13 @@ The two libraries have the same classes under two names. What is written here on
 classes of either by `transport_classes`.
 """
 
-from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from smalt.client.door import Doors
+from smalt.client.door import Current, Door, Doors, Inbound
+from smalt.client.embeddings import ask_all, ask_all_async, batch_of
 from smalt.client.events import AsyncEventBody, EventBody, begun, begun_async
 from smalt.client.hop import AsyncHop, AsyncStream, Hop, Libraries, Stream
 from smalt.dispatch.dispatcher import OpenCall, new_id
@@ -20,13 +20,11 @@ from smalt.errors import MissingExtra, SmaltError
 if TYPE_CHECKING:
     import httpx2
 
-    from smalt.assemble import Assembly
-
 HttpLibrary = Literal["httpx", "httpx2"]
 
 
 class Transports(NamedTuple):
-    """Transport classes of one HTTP library; both take what gives the `Assembly` of the moment."""
+    """Transport classes of one HTTP library; both take what gives the assembly and cache of the moment."""
 
     http: Any
     sync: type[Any]
@@ -69,7 +67,7 @@ class _Transport:
     libraries: Libraries
     event_body: type[EventBody]
 
-    def __init__(self, current: Callable[[], "Assembly"]) -> None:
+    def __init__(self, current: Current) -> None:
         self._doors = Doors(current, self.libraries.http)
         self._hop = Hop(self.libraries)
 
@@ -78,19 +76,28 @@ class _Transport:
         self._hop = Hop(self.libraries)
 
     def handle_request(self, request: "httpx2.Request") -> "httpx2.Response":
-        door, hop, request_id, body = self._doors.now, self._hop, new_id(), request.read()
-
-        def send(upstream: str, call: OpenCall) -> Answer[Stream]:
-            return begun(hop.send(door.outbound(upstream, call, request, body)), call)
-
+        door, request_id, body = self._doors.now, new_id(), request.read()
         try:
-            call = door.open(request, body, request_id)
-            answer = run(call, send)
+            inbound = door.inbound(request, body, request_id)
+            kept = door.kept(inbound)
+            if kept is not None:
+                return kept
+            batch = batch_of(door, inbound)
+            if batch is not None:
+                return ask_all(batch, partial(self._ask, door))
+            call = door.open(inbound)
+            answer = self._ask(door, inbound, call)
         except SmaltError as error:
             return door.refusal(error, request_id)
         if answer.stream is None or answer.watched is None:
-            return door.whole(call, answer)
+            return door.whole(inbound, call, answer)
         return door.stream(call, answer, self.event_body(answer.stream, answer.watched))
+
+    def _ask(self, door: Door, inbound: Inbound, call: OpenCall) -> Answer[Stream]:
+        def send(upstream: str, call: OpenCall) -> Answer[Stream]:
+            return begun(self._hop.send(door.outbound(upstream, call, inbound)), call)
+
+        return run(call, send)
 
     def close(self) -> None:
         self._hop.close()
@@ -102,7 +109,7 @@ class _AsyncTransport:
     libraries: Libraries
     event_body: type[AsyncEventBody]
 
-    def __init__(self, current: Callable[[], "Assembly"]) -> None:
+    def __init__(self, current: Current) -> None:
         self._doors = Doors(current, self.libraries.http)
         self._hop = AsyncHop(self.libraries)
 
@@ -111,19 +118,28 @@ class _AsyncTransport:
         self._hop = AsyncHop(self.libraries)
 
     async def handle_async_request(self, request: "httpx2.Request") -> "httpx2.Response":
-        door, hop, request_id, body = self._doors.now, self._hop, new_id(), await request.aread()
-
-        async def send(upstream: str, call: OpenCall) -> Answer[AsyncStream]:
-            return await begun_async(await hop.send(door.outbound(upstream, call, request, body)), call)
-
+        door, request_id, body = self._doors.now, new_id(), await request.aread()
         try:
-            call = door.open(request, body, request_id)
-            answer = await run_async(call, send)
+            inbound = door.inbound(request, body, request_id)
+            kept = door.kept(inbound)
+            if kept is not None:
+                return kept
+            batch = batch_of(door, inbound)
+            if batch is not None:
+                return await ask_all_async(batch, partial(self._ask, door))
+            call = door.open(inbound)
+            answer = await self._ask(door, inbound, call)
         except SmaltError as error:
             return door.refusal(error, request_id)
         if answer.stream is None or answer.watched is None:
-            return door.whole(call, answer)
+            return door.whole(inbound, call, answer)
         return door.stream(call, answer, self.event_body(answer.stream, answer.watched))
+
+    async def _ask(self, door: Door, inbound: Inbound, call: OpenCall) -> Answer[AsyncStream]:
+        async def send(upstream: str, call: OpenCall) -> Answer[AsyncStream]:
+            return await begun_async(await self._hop.send(door.outbound(upstream, call, inbound)), call)
+
+        return await run_async(call, send)
 
     async def aclose(self) -> None:
         await self._hop.aclose()
