@@ -214,6 +214,11 @@ class Call:
 
     def finish(self, usage: Usage | None, now: float) -> None:
         """The answer has ended. `usage`: as reported, None if it was not. Safe to repeat."""
+        if self._sending is not None and self._last is None:
+            raise RuntimeError("finish() before the answer was recorded")
+        self._let_go(usage, now)
+
+    def _let_go(self, usage: Usage | None, now: float) -> None:
         sending, self._sending = self._sending, None
         if sending is None:
             return
@@ -221,7 +226,7 @@ class Call:
         state.in_flight -= 1
         if usage is not None:
             self._route.estimate.learn(self.facts.prompt_bytes, usage.input_tokens)
-            state.own.settle(self._load, usage, now)
+        state.own.settle(self._load, usage, now)
         if state.waiting:
             self._shared.line.freed((state,), now)
 
@@ -235,7 +240,7 @@ class Call:
         self._left = self._last is None
         self._unbook()
         self._end_waiting(now, served=False)
-        self.finish(None, now)
+        self._let_go(None, now)
 
     def _choose(self, now: float) -> UpstreamState | None:
         """The best upstream of the first tier that has a free one."""
@@ -393,8 +398,8 @@ class Call:
         for quota in state.quotas:
             if reaction.fate is Fate.NOT_SENT or failure.kind is FailureKind.OVERSIZED:
                 quota.give_back(self._load, sending.sent_s)
-            elif reaction.fate is Fate.FREE:
-                quota.settle(self._load, NOTHING, now)
+            else:
+                quota.settle(self._load, NOTHING if reaction.fate is Fate.FREE else None, now)
         if reaction.trips or failure.kind is FailureKind.TIMEOUT:
             latency = state.first_byte if self.facts.stream else state.total
             latency.failed(now - sending.sent_s, now)

@@ -61,8 +61,8 @@ class Quota(Protocol):
     def give_back(self, load: Load, charged_at_s: float) -> None:
         """Undo a charge that Azure does not know of."""
 
-    def settle(self, load: Load, usage: Usage, now: float) -> None:
-        """The request has ended; `usage` is what it took."""
+    def settle(self, load: Load, usage: Usage | None, now: float) -> None:
+        """The request has ended; `usage` is what it took, None if nobody said."""
 
     def tell(self, hints: QuotaHints, sent_at_s: float, charged_since: float, now: float) -> None:
         """Correct by what Azure said when a request that was sent at `sent_at_s` arrived there. Of the tokens
@@ -221,7 +221,7 @@ class StandardQuota:
             pace.give_back(charged_at_s)
         self._requests_full_until_s = max((pace.full_until_s for pace in self.requests), default=-NEVER)
 
-    def settle(self, load: Load, usage: Usage, now: float) -> None:
+    def settle(self, load: Load, usage: Usage | None, now: float) -> None:
         """Azure corrects nothing here."""
 
     def tell(self, hints: QuotaHints, sent_at_s: float, charged_since: float, now: float) -> None:

@@ -54,9 +54,15 @@ class ProvisionedQuota:
     def give_back(self, load: Load, charged_at_s: float) -> None:
         self._add(-self._cost(load.input_tokens, load.output_tokens), self._seen_s)
 
-    def settle(self, load: Load, usage: Usage, now: float) -> None:
-        used = self._cost(usage.input_tokens, usage.output_tokens, usage.cached_tokens)
-        self._add(used - self._cost(load.input_tokens, load.output_tokens), now)
+    def settle(self, load: Load, usage: Usage | None, now: float) -> None:
+        """Not reported: as estimated, but no more than a minute's throughput. A caller may name any maximum
+        and leave."""
+        estimate = self._cost(load.input_tokens, load.output_tokens)
+        if usage is None:
+            used = min(estimate, self._brim)
+        else:
+            used = self._cost(usage.input_tokens, usage.output_tokens, usage.cached_tokens)
+        self._add(used - estimate, now)
 
     def tell(self, hints: QuotaHints, sent_at_s: float, charged_since: float, now: float) -> None:
         """Only upwards, by what others have used: our own requests are known better than from an answer,
