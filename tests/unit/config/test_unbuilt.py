@@ -43,6 +43,7 @@ def test_what_is_built_is_not_marked() -> None:
     assert set(Settings.model_fields) - marked == {
         "resources",
         "models",
+        "adapt",
         "prices",
         "quotas",
         "residency",

@@ -269,22 +269,16 @@ def test_tools_need_a_model_that_knows_them(asked: Asked, members: dict[str, Any
     assert facts(asked, **members).needs == (frozenset({"tools"}) if needed else frozenset())
 
 
-CALLED = {"role": "assistant", "tool_calls": [{"id": "1", "type": "function", "function": {"name": "f"}}]}
-CUSTOM = {"role": "assistant", "tool_calls": [{"id": "1", "type": "custom", "custom": {"name": "f"}}]}
-
-
 @pytest.mark.parametrize(
     ("asked", "members", "named"),
     [
         (OPENAI, {"tools": [{"type": "function"}]}, True),
         (OPENAI, {"functions": [{"name": "f"}]}, True),
-        (OPENAI, {"messages": [CALLED]}, True),
-        (OPENAI, {"messages": [CUSTOM]}, True),
+        (OPENAI, {"messages": [{"tool_calls": [{"type": "function", "function": {"name": "f"}}]}]}, True),
+        (OPENAI, {"messages": [{"tool_calls": [{"type": "custom", "custom": {"name": "f"}}]}]}, True),
         (RESPONSES, {"input": [{"type": "function_call", "name": "f"}]}, True),
         (RESPONSES, {"input": [{"type": "custom_tool_call", "name": "f"}]}, True),
-        (OPENAI, {"messages": [{"role": "user", "content": json.dumps(CALLED)}]}, False),
-        (OPENAI, {"messages": [{"role": "user", "content": [{"type": "text", "text": "function"}]}]}, False),
-        (OPENAI, {"tools": []}, False),
+        (OPENAI, {"messages": [{"content": '{"type": "function"}'}], "tools": []}, False),
     ],
 )
 def test_tools_that_are_offered_or_were_called(asked: Asked, members: dict[str, Any], named: bool) -> None:
@@ -293,9 +287,8 @@ def test_tools_that_are_offered_or_were_called(asked: Asked, members: dict[str, 
 
 
 def test_calls_alone_hold_no_file() -> None:
-    """What a tool was given is text, whatever it looks like."""
-    call = {"type": "function", "function": {"name": "f", "arguments": ""}, "data": "A" * 500}
-    body = json.dumps({"model": "m", "messages": [{"role": "assistant", "tool_calls": [call]}]}).encode()
+    """What stands beside them is text, whatever it looks like."""
+    body = b'{"model":"m","messages":[{"tool_calls":[{"type":"function"}],"data":"%b"}]}' % (b"A" * 500)
     assert read_facts(OPENAI, body).prompt_bytes == len(body)
 
 
