@@ -74,8 +74,9 @@ def text(change: Callable[[str], str]) -> Edit:
 
     def edit_text(value: msgspec.Raw) -> msgspec.Raw:
         said = _read(_text, value)
-        changed = None if said is None else change(said)
-        return value if changed in {None, said} else msgspec.Raw(msgspec.json.encode(changed))
+        if said is None or (changed := change(said)) == said:
+            return value
+        return msgspec.Raw(msgspec.json.encode(changed))
 
     return edit_text
 

@@ -78,6 +78,16 @@ def test_a_name_that_is_taken_is_not_given_twice() -> None:
     assert renamed == {second.encode(): dumped(BAD)}
 
 
+def test_names_with_one_checksum_stay_apart() -> None:
+    """They would be sent as the same: one of them is told apart."""
+    names = ["**>*@:.&*.", ";@!.*!(=&/"]
+    body, renamed = rename(dumped({"tools": [chat_tool(name) for name in names]}))
+    first, second = (tool["function"]["name"] for tool in json.loads(body)["tools"])
+    assert first == "___________7cf95d3c"
+    assert second not in {first, names[1]}
+    assert renamed == {first.encode(): dumped(names[0]), second.encode(): dumped(names[1])}
+
+
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [
