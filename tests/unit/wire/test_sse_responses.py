@@ -161,6 +161,19 @@ def test_strange_usage_is_none(usage: Any) -> None:
     assert (watch.ended, watch.usage) == (True, None)
 
 
+def test_usage_once_told_stays() -> None:
+    """A later event without usage that can be read takes nothing back."""
+    assert watched(COMPLETED + state("completed", usage={"strange": 1})).usage == REPORTED
+    assert watched(COMPLETED + event("error", error={"message": "x"})).usage == REPORTED
+
+
+def test_only_chunks_of_chat_are_hidden() -> None:
+    """An event that has a type is more than a usage chunk, whatever it tells beside."""
+    stream = event("response.usage", usage=USAGE)
+    watch = watched(stream)
+    assert watch.usage == REPORTED
+
+
 @pytest.mark.parametrize("response", [None, 5, [], {}, "x"])
 def test_an_end_without_a_response(response: Any) -> None:
     """A final event ends a stream, even one that does not tell the response."""
