@@ -101,7 +101,7 @@ def scores(root: Path, modules: Mapping[str, Sequence[str]]) -> list[Score]:
 def baseline_s(tree: Path, tests: Sequence[str]) -> float:
     """CPU time of the tests without a mutant. Raises Unusable."""
     with undisturbed():
-        _, status, used = os.wait4(forked(tree, tests, limit_s=600), 0)
+        _, status, used = os.wait4(forked(tree, [tests], limit_s=600), 0)
     if status:
         raise Unusable(f"without any change these tests fail already: pytest {' '.join(tests)}")
     return used.ru_utime + used.ru_stime
@@ -110,10 +110,10 @@ def baseline_s(tree: Path, tests: Sequence[str]) -> float:
 def score(copies: Sequence[Path], module: str, tests: Sequence[str], limit_s: int) -> Score:
     source = (copies[0] / module).read_text()
     own = Path("tests/unit", *Path(module).parts[2:-1], f"test_{Path(module).name}")
-    own_first = [str(own), *tests] if (copies[0] / own).exists() else tests
+    stages = [[str(own)], tests] if (copies[0] / own).exists() else [tests]
     tell(f"{module} ")
     survivors, tried = [], 0
-    with closing(trials(copies, module, own_first, limit_s)) as trying:
+    with closing(trials(copies, module, stages, limit_s)) as trying:
         for mutant, noticed in trying:
             tried += 1
             tell("." if noticed else "S")
@@ -128,7 +128,7 @@ def score(copies: Sequence[Path], module: str, tests: Sequence[str], limit_s: in
 
 
 def trials(
-    copies: Sequence[Path], module: str, tests: Sequence[str], limit_s: int
+    copies: Sequence[Path], module: str, stages: Sequence[Sequence[str]], limit_s: int
 ) -> Generator[tuple[Mutant, bool], None, None]:
     """Each mutant of the module and whether it was noticed, in the order in which they end."""
     free, running = list(copies), dict[int, tuple[Mutant, Path]]()
@@ -139,7 +139,7 @@ def trials(
             tree = free.pop()
             (tree / module).write_text(mutant.source)
             with undisturbed():
-                running[forked(tree, tests, limit_s)] = mutant, tree
+                running[forked(tree, stages, limit_s)] = mutant, tree
         while running:
             yield ended(running, free)
     finally:
@@ -170,8 +170,8 @@ def undisturbed() -> Generator[None, None, None]:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
 
 
-def forked(tree: Path, tests: Sequence[str], limit_s: int) -> int:
-    """A new process that runs the tests on this copy; its exit status is 0 if they all pass."""
+def forked(tree: Path, stages: Sequence[Sequence[str]], limit_s: int) -> int:
+    """A new process that runs tests on this copy, stage by stage; its exit status is 0 if they all pass."""
     if pid := os.fork():
         return pid
     code = 1
@@ -186,7 +186,7 @@ def forked(tree: Path, tests: Sequence[str], limit_s: int) -> int:
         os.chdir(tree)
         sys.path.insert(0, str(tree / "src"))
         hypothesis.settings.register_profile("mutants", PROFILE)
-        code = pytest.main([*PYTEST, *tests])
+        code = int(any(pytest.main([*PYTEST, *tests]) for tests in stages))
     finally:
         os._exit(code)
 
