@@ -10,6 +10,7 @@ from smalt.config import Settings, freeze
 from smalt.config.freeze import own_prices
 from smalt.config.schema import Resource
 from smalt.core.engine import Engine
+from smalt.dispatch.cache import AnswerCache
 from smalt.dispatch.dispatcher import Dispatcher, Sink
 from smalt.dispatch.target import Origin, Target, Timeouts
 from smalt.observe.log import log_notice, log_trouble
@@ -18,21 +19,22 @@ from smalt.observe.totals import Totals
 
 @dataclass(frozen=True, slots=True)
 class Assembly:
-    """The running objects every door needs. `targets`: resources by name."""
+    """The running objects every door needs. `targets`: resources by name. `cache`: None if none is wanted."""
 
     dispatcher: Dispatcher
     targets: Mapping[str, Target]
     timeouts: Timeouts
     totals: Totals
+    cache: AnswerCache | None
 
 
 def assemble(settings: Settings, sinks: Sequence[Sink] = (), *, before: Assembly | None = None) -> Assembly:
     """Build everything from checked settings. Opens no connection.
 
     `sinks`: told of every ended call, too. `before`: what this replaces; calls under way end there, and what
-    is known of its upstreams lives on.
+    is known of its upstreams lives on. A cache begins empty: the same model may be another one now.
     """
-    frozen, timeouts = freeze(settings), settings.timeouts
+    frozen, timeouts, cache = freeze(settings), settings.timeouts, settings.cache
     if before is None:
         totals, lock, engine = Totals(), None, Engine(frozen)
     else:
@@ -50,6 +52,7 @@ def assemble(settings: Settings, sinks: Sequence[Sink] = (), *, before: Assembly
             timeouts.connect_s, timeouts.total_s, timeouts.stream_first_byte_s, timeouts.stream_idle_s
         ),
         totals=totals,
+        cache=AnswerCache(cache.size, cache.ttl_s) if cache.size else None,
     )
 
 

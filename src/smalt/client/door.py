@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from smalt.assemble import Assembly
 from smalt.client import circumstances
-from smalt.client.cache import AnswerCache
 from smalt.client.hop import Outbound
 from smalt.dispatch.answer_headers import answer_headers, record_headers, request_headers
 from smalt.dispatch.dispatcher import Circumstances, OpenCall
@@ -21,8 +20,6 @@ from smalt.wire.facts import read_facts
 
 if TYPE_CHECKING:
     import httpx2
-
-Current = Callable[[], tuple[Assembly, AnswerCache | None]]
 
 JSON: Final[Headers] = ((b"content-type", b"application/json"),)
 
@@ -59,9 +56,9 @@ class Door:
     `http`: the module `httpx` or `httpx2`, whichever the SDK rides; annotations name the latter for both.
     """
 
-    def __init__(self, assembly: Assembly, cache: AnswerCache | None, http: ModuleType) -> None:
+    def __init__(self, assembly: Assembly, http: ModuleType) -> None:
         self._assembly = assembly
-        self._cache = cache
+        self._cache = assembly.cache
         self._http = http
         self._heads = {
             name: [(key.encode(), value.encode()) for key, value in target.headers]
@@ -161,18 +158,18 @@ class Door:
 
 
 class Doors:
-    """The door of the moment: another one whenever the fleet was reloaded. `current`: what it leads to."""
+    """The door of the moment: another one whenever the fleet was reloaded."""
 
-    def __init__(self, current: Current, http: ModuleType) -> None:
+    def __init__(self, current: Callable[[], Assembly], http: ModuleType) -> None:
         self._current = current
         self._http = http
         self._door: tuple[Assembly, Door] | None = None
 
     @property
     def now(self) -> Door:
-        assembly, cache = self._current()
+        assembly = self._current()
         if self._door is None or self._door[0] is not assembly:
-            self._door = assembly, Door(assembly, cache, self._http)
+            self._door = assembly, Door(assembly, self._http)
         return self._door[1]
 
 

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 AT_ONCE: Final = 4  # parts of one request that are under way together
 
-Ask = Callable[[Inbound, OpenCall], Answer[Any]]
-AskAsync = Callable[[Inbound, OpenCall], Awaitable[Answer[Any]]]
+Ask = Callable[[Door, Inbound, OpenCall], Answer[Any]]
+AskAsync = Callable[[Door, Inbound, OpenCall], Awaitable[Answer[Any]]]
 ValueT = TypeVar("ValueT")
 
 
@@ -43,7 +43,7 @@ class Batch:
     """A request in parts, and what has become of them. Parts may be opened and taken by several threads."""
 
     def __init__(self, door: Door, whole: Inbound, parts: Sequence[Part]) -> None:
-        self._door = door
+        self.door = door
         self._whole = whole
         self._parts = parts
         self._answers: dict[int, bytes] = {}  # by number of the part
@@ -66,7 +66,7 @@ class Batch:
             request_id=f"{whole.request_id[:-4]}{number + 1:04x}",
             circumstances=replace(whole.circumstances, sinks=(self._records.append,)),
         )
-        call = self._door.open(part)
+        call = self.door.open(part)
         self._calls.append(call)
         if self._stopped:
             call.stop()
@@ -98,14 +98,14 @@ class Batch:
             [(self._answers[number], self._parts[number].inputs) for number in self.numbers]
         )
         record = self._tell(None)
-        self._door.keep(self._whole, body, None if record.estimated else record.usage)
-        return self._door.composed(record, 200, JSON, body)
+        self.door.keep(self._whole, body, None if record.estimated else record.usage)
+        return self.door.composed(record, 200, JSON, body)
 
     def failed(self, error: BaseException) -> "httpx2.Response":
         """The answer if a part was refused; any other error is raised again."""
         if isinstance(error, PartRefused):
             answer, record = error.answer, self._tell(str(error.kind))
-            return self._door.composed(record, answer.status, answer.headers, answer.body)
+            return self.door.composed(record, answer.status, answer.headers, answer.body)
         self._tell(error.code if isinstance(error, SmaltError) else "abandoned")
         raise error
 
@@ -149,7 +149,7 @@ def ask_all(batch: Batch, ask: Ask) -> "httpx2.Response":
 
     def work(number: int) -> int:
         part, call = batch.open(number)
-        batch.take(number, call, ask(part, call))
+        batch.take(number, call, ask(batch.door, part, call))
         return number
 
     with ThreadPoolExecutor(AT_ONCE, "smalt-embeddings") as pool:
@@ -170,7 +170,7 @@ async def ask_all_async(batch: Batch, ask: AskAsync) -> "httpx2.Response":
     async def work() -> None:
         for number in numbers:
             part, call = batch.open(number)
-            batch.take(number, call, await ask(part, call))
+            batch.take(number, call, await ask(batch.door, part, call))
             batch.report(number)
 
     try:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from weakref import WeakSet
 
 from smalt.assemble import Assembly, assemble
-from smalt.client.cache import AnswerCache
 from smalt.client.receipts import RECEIPTS
 from smalt.client.transports import HttpLibrary, library_of_the_sdk, transport_classes
 from smalt.client.watching import Watch
@@ -36,7 +35,6 @@ class Fleet:
         check_settings(settings)
         self._settings = settings
         self._assembly = assemble(settings, sinks=(RECEIPTS,))
-        self._cache = _cache(settings)
         self._read: Callable[[], Settings] | None = None
         self._transports: WeakSet[Any] = WeakSet()
         self._watch: Watch | None = None
@@ -73,8 +71,6 @@ class Fleet:
         else:
             check_settings(settings)
         self._assembly = assemble(settings, sinks=(RECEIPTS,), before=self._assembly)
-        if settings.cache != self._settings.cache:
-            self._cache = _cache(settings)
         self._settings = settings
 
     def watch(self, *files: str | Path) -> None:
@@ -142,20 +138,14 @@ class Fleet:
         self._transports.add(made)
         return made
 
-    def _current(self) -> tuple[Assembly, AnswerCache | None]:
-        return self._assembly, self._cache
+    def _current(self) -> Assembly:
+        return self._assembly
 
     def _start_afresh(self) -> None:
         self._assembly = assemble(self._settings, sinks=(RECEIPTS,))
-        self._cache = _cache(self._settings)
         self._watch = None  # its thread stayed in the parent
         for transport in list(self._transports):
             transport.start_afresh()
-
-
-def _cache(settings: Settings) -> AnswerCache | None:
-    cache = settings.cache
-    return AnswerCache(cache.size, cache.ttl_s) if cache.size else None
 
 
 def _start_afresh() -> None:

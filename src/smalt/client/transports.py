@@ -4,12 +4,13 @@ The two libraries have the same classes under two names. What is written here on
 classes of either by `transport_classes`.
 """
 
-from functools import cache, partial
+from collections.abc import Callable
+from functools import cache
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from smalt.client.door import Current, Door, Doors, Inbound
+from smalt.client.door import Door, Doors, Inbound
 from smalt.client.embeddings import ask_all, ask_all_async, batch_of
 from smalt.client.events import AsyncEventBody, EventBody, begun, begun_async
 from smalt.client.hop import AsyncHop, AsyncStream, Hop, Libraries, Stream
@@ -20,11 +21,13 @@ from smalt.errors import MissingExtra, SmaltError
 if TYPE_CHECKING:
     import httpx2
 
+    from smalt.assemble import Assembly
+
 HttpLibrary = Literal["httpx", "httpx2"]
 
 
 class Transports(NamedTuple):
-    """Transport classes of one HTTP library; both take what gives the assembly and cache of the moment."""
+    """Transport classes of one HTTP library; both take what gives the `Assembly` of the moment."""
 
     http: Any
     sync: type[Any]
@@ -67,7 +70,7 @@ class _Transport:
     libraries: Libraries
     event_body: type[EventBody]
 
-    def __init__(self, current: Current) -> None:
+    def __init__(self, current: Callable[[], "Assembly"]) -> None:
         self._doors = Doors(current, self.libraries.http)
         self._hop = Hop(self.libraries)
 
@@ -84,7 +87,7 @@ class _Transport:
                 return kept
             batch = batch_of(door, inbound)
             if batch is not None:
-                return ask_all(batch, partial(self._ask, door))
+                return ask_all(batch, self._ask)
             call = door.open(inbound)
             answer = self._ask(door, inbound, call)
         except SmaltError as error:
@@ -109,7 +112,7 @@ class _AsyncTransport:
     libraries: Libraries
     event_body: type[AsyncEventBody]
 
-    def __init__(self, current: Current) -> None:
+    def __init__(self, current: Callable[[], "Assembly"]) -> None:
         self._doors = Doors(current, self.libraries.http)
         self._hop = AsyncHop(self.libraries)
 
@@ -126,7 +129,7 @@ class _AsyncTransport:
                 return kept
             batch = batch_of(door, inbound)
             if batch is not None:
-                return await ask_all_async(batch, partial(self._ask, door))
+                return await ask_all_async(batch, self._ask)
             call = door.open(inbound)
             answer = await self._ask(door, inbound, call)
         except SmaltError as error:

@@ -154,3 +154,12 @@ def test_nothing_is_kept_unless_asked_for(azure: Handle, cache: dict[str, Any]) 
     for _ in range(2):
         assert not hit(ask("chat.completions", **CHAT))
     assert len(azure.log()) == 2
+
+
+def test_a_reloaded_fleet_begins_anew(caching: Fleet, azure: Handle) -> None:
+    """The model may be served by another deployment now."""
+    ask = asker(caching, "sync")
+    ask("chat.completions", **CHAT)
+    caching.reload(world.settings(azure, cache={"size": 100}))
+    assert not hit(ask("chat.completions", **CHAT))
+    assert hit(ask("chat.completions", **CHAT))

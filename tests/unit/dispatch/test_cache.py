@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from smalt.client.cache import LARGEST_BYTES, MOST_BYTES, AnswerCache
+from smalt.dispatch.cache import LARGEST_BYTES, MOST_BYTES, AnswerCache
 from smalt.types import Facts, Operation, Usage
 
 BODY = b'{"model":"gpt-4o"}'

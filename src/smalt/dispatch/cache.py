@@ -1,4 +1,4 @@
-"""The exact cache of a fleet: a request that is repeated to the letter gets the answer that was given before.
+"""The exact cache: a request that is repeated to the letter gets the answer that was given before.
 
 Two equal requests at the same time may both be sent. Whether a repeated answer will do, with a temperature
 above 0 for one, is for whoever turns the cache on to say.
