@@ -150,7 +150,7 @@ class Driving:
 
 
 @given(engines(), requests, units, totals_s, st.data())
-@settings(max_examples=150)
+@settings(max_examples=100)
 def test_a_driven_call_ends(
     engine: Engine, facts: Facts, unit: float, total_s: float, data: st.DataObject
 ) -> None:
@@ -173,20 +173,20 @@ def test_a_driven_call_ends(
 
 
 @given(engines(), st.data(), st.sampled_from([hints, st.none()]))
-@settings(max_examples=200)
+@settings(max_examples=120)
 def test_calls_side_by_side(
     engine: Engine, data: st.DataObject, hints: st.SearchStrategy[QuotaHints | None]
 ) -> None:
     """Whatever happens in whatever order, everything that `World` checks holds, and every call ends."""
     driving = Driving(engine, data, hints)
-    for _ in range(data.draw(st.integers(1, 40))):
+    for _ in range(data.draw(st.integers(1, 30))):
         driving.something_happens()
     driving.everything_ends()
     driving.world.check_end()
 
 
 @given(engines(), st.data())
-@settings(max_examples=150)
+@settings(max_examples=100)
 def test_wrong_driving_is_told_and_changes_nothing(engine: Engine, data: st.DataObject) -> None:
     """Whoever asks, records or finishes when it is not the time for it gets an error; the rest goes on."""
     world = World(engine)
@@ -212,7 +212,7 @@ def test_wrong_driving_is_told_and_changes_nothing(engine: Engine, data: st.Data
 
 
 @given(engines(), requests, st.lists(outcomes, max_size=6))
-@settings(max_examples=150)
+@settings(max_examples=100)
 def test_a_waiting_call_goes_on_in_time(engine: Engine, facts: Facts, before: list[Failure | None]) -> None:
     """Alone with the engine, a call that was told to wait may send when the time has come."""
     world = World(engine)
@@ -225,7 +225,7 @@ def test_a_waiting_call_goes_on_in_time(engine: Engine, facts: Facts, before: li
 
 
 @given(engines(), requests, st.lists(outcomes, max_size=6))
-@settings(max_examples=150)
+@settings(max_examples=100)
 def test_the_told_time_is_true(engine: Engine, facts: Facts, before: list[Failure | None]) -> None:
     """A new call at the time a refused one was told finds a free upstream."""
     world = World(engine)

@@ -188,7 +188,7 @@ class World:
             ]
             for decision in one.call.explain():
                 assert decision.replay() == decision.chosen
-                assert all(decision.obstacles[name] is None for name in decision.ranks)
+                assert all(decision.obstacles.get(name) is None for name in decision.ranks)
         assert len(self.line) == 0
         for state in self.states:
             assert (state.in_flight, state.waiting, state.health.probing) == (0, 0, False)
@@ -204,7 +204,7 @@ class World:
     def _check_choice(
         self, one: Watched, state: UpstreamState, free: set[UpstreamState], joined: float
     ) -> None:
-        """`free`: upstreams that could have taken it before. `joined`: its number in the line, if any."""
+        """`free`: upstreams that could have taken it before. `joined`: when in the line, as a number."""
         call, now = one.call, self.now
         if now < state.health.until_s:
             assert state.health.rest is Rest.FLAGGED  # asked when nothing else can serve

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from tests.simulation.world import World
@@ -66,7 +66,7 @@ Replied = Callable[[Reply], None]
 
 
 class Deployment:
-    """`slowness`: service times are multiplied by it. `lost_by`: how requests fail instead of being served.
+    """`slowness`: service times are multiplied by it.
 
     `sent_s`: when requests were sent here. `refused`: how many of them the quota refused. `admitted`: the
     others that arrived, and when.
@@ -77,29 +77,29 @@ class Deployment:
     ) -> None:
         self.spec = spec
         self.slowness = slowness
-        self.lost_by: FailureKind | None = None
         self.sent_s: list[float] = []
         self.refused = 0
         self.admitted: list[tuple[float, Request]] = []
         self._quota = quota
         self.world = world
+        self._lost: FailureKind | None = None  # how requests fail instead of being served
         self._losses = 0
         self._asked = Asked(spec.deployment, MODEL, "East US", "ChatCompletions_Create", "2024-10-21")
 
     def lose(self, how: FailureKind) -> None:
-        """From now on requests fail, and so do those under way."""
-        self.lost_by = how
+        """From now on requests fail in this way, and those under way are cut off."""
+        self._lost = how
         self._losses += 1
 
     def recover(self) -> None:
-        self.lost_by = None
+        self._lost = None
 
     def send(self, request: Request, replied: Replied) -> None:
         """A request leaves for here; `replied` is called once."""
         world = self.world
         self.sent_s.append(world.now)
         way_s = self._way_s()
-        match self.lost_by:
+        match self._lost:
             case None:
                 world.after(way_s, self._arrived, request, replied)
             case FailureKind.TIMEOUT:  # packets vanish: no connection comes about
@@ -140,11 +140,18 @@ class Deployment:
 
 
 def standard(
-    world: World, name: str, tpm: int, *, region: str | None = None, weight: int = 1, slowness: float = 1.0
+    world: World,
+    name: str,
+    tpm: int,
+    *,
+    told: bool = True,
+    weight: int = 1,
+    slowness: float = 1.0,
 ) -> Deployment:
-    """A deployment that is paid by token, known to smalt with all its limits."""
-    rpm = float(requests_per_minute(MODEL, tpm))
-    spec = UpstreamSpec(name, MODEL, region, "Standard", limit_tpm=tpm, limit_rpm=rpm, weight=weight)
+    """A deployment that is paid by token, in the region its name begins with. `told`: smalt knows limits."""
+    spec = UpstreamSpec(name, MODEL, name.partition("/")[0], "Standard", weight=weight)
+    if told:
+        spec = replace(spec, limit_tpm=tpm, limit_rpm=float(requests_per_minute(MODEL, tpm)))
     return Deployment(world, spec, StandardQuota(MODEL, tpm), slowness)
 
 

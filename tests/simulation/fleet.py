@@ -123,8 +123,8 @@ class Driver:
                 self._wait = step
                 self._look(now if self._woken else until_s)
             case Relay():
-                answered_by = self.call.answered_by
-                self._outcome.upstream = answered_by.name if answered_by else None
+                spec = self.call.answered_by
+                self._outcome.upstream = spec.name if spec else None
             case Fail(error=error):
                 self._end(error)
             case other:

@@ -52,7 +52,7 @@ def test_req_1_28_the_sixth_call_fails_fast() -> None:
 
 
 def test_req_1_28_thirty_seconds_later_exactly_one_call_probes() -> None:
-    """Of ten calls at once one is sent; the others fail fast, before it opens and while it probes."""
+    """Of ten calls at once one is sent; the others fail fast, as did those that came a little too early."""
     fleet, only = opened()
     too_early = calls_at(fleet, fleet.world.now + OPEN_S - 0.1, 10)
     in_time = calls_at(fleet, fleet.world.now + 0.2, 10)

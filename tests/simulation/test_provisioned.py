@@ -23,8 +23,8 @@ def work(requests: Iterable[Request]) -> float:
 
 @pytest.mark.parametrize("demand", [1.2, 2.0])
 def test_overload_spills_no_more_than_it_must(demand: float) -> None:
-    """At least 97 % of the throughput is used, the spilled share is within 3 % of the least possible, and
-    while the deployment paid by token has room nobody is refused, not even by Azure, or waits."""
+    """At least 97 % of the throughput is used, and the spilled share is within 3 % of the least possible.
+    While the deployment paid by token has room nobody waits or is refused, and Azure hardly ever says no."""
     world, traffic = World(1), Traffic(1)
     ptu, paygo = provisioned(world, "ptu/gpt-4o", PTU), standard(world, "east/gpt-4o", 1_000_000)
     fleet = Fleet(world, [ptu], [paygo])

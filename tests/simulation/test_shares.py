@@ -16,7 +16,7 @@ from smalt.core.settings import StrategyName
 from smalt.types import FailureKind
 
 AMPLE_TPM = 2_000_000
-SEEDS = (1, 2, 3)
+SEEDS = (1, 2)
 
 
 def served(
@@ -115,7 +115,7 @@ PREFIX = 7  # stands for the prompt's beginning that most requests share
 
 
 def with_prefixes(fleet: Fleet, *, load: float, dominant: float) -> None:
-    """Half an hour of requests, a share of them with the same beginning, the others with one of 200."""
+    """A quarter of an hour of requests, some share with the same beginning, the others with one of 200."""
     traffic = Traffic(1)
 
     def ask(chance: Random) -> Request:
@@ -125,7 +125,7 @@ def with_prefixes(fleet: Fleet, *, load: float, dominant: float) -> None:
 
     quota_tpm = sum(upstream.spec.limit_tpm or 0 for upstream in fleet.upstreams.values())
     calls_a_minute = load * quota_tpm / traffic.mean(lambda request: request.charged_tokens)
-    offer(fleet, ask, per_s=calls_a_minute / 60, until_s=1_800)
+    offer(fleet, ask, per_s=calls_a_minute / 60, until_s=900)
     fleet.world.run()
 
 
@@ -137,7 +137,7 @@ def four_equal() -> list[Deployment]:
 @pytest.mark.parametrize("load", [0.3, 0.7])
 def test_a_prompt_prefix_stays_where_it_is_while_load_allows(load: float) -> None:
     """Many prefixes, none dominating: nine of ten requests go where their prefix lives."""
-    fleet = Fleet(World(1), four := four_equal())
+    four = four_equal()
     fleet = Fleet(four[0].world, four)
     with_prefixes(fleet, load=load, dominant=0.0)
     served = Counter((outcome.request.facts.affinity, outcome.upstream) for outcome in fleet.outcomes)

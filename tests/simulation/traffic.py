@@ -23,8 +23,8 @@ POOL: Final = 2_000  # different requests; drawn from again and again
 
 
 def chat(chance: Random) -> Request:
-    """A request as it may come: about 1,260 tokens are charged for it, 730 of its prompt and 220 of its
-    answer are used."""
+    """A request as it may come. About 1,250 tokens are charged for it; used are 720 of the prompt and 220 of
+    the answer."""
     _, bytes_a_char, chars_a_token = chance.choices(LANGUAGES, [share for share, *_ in LANGUAGES])[0]
     chars = int(min(40_000.0, max(40.0, chance.lognormvariate(7.6, 0.8))))
     most = chance.choice(MOST_OUTPUT_TOKENS)
