@@ -79,7 +79,7 @@ class Scenario:
     meanwhile: Act | None = None
     between: Act | None = None
     times: int = 1
-    within_s: float = 1.5
+    within_s: float = 3.0
     at_least_s: float = 0.0
 
 
