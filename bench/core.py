@@ -39,6 +39,7 @@ USAGE = Usage(input_tokens=500, output_tokens=200)
 HINTS = tuple(  # what Azure says remains while the calls of a turn go round the upstreams
     QuotaHints(LIMIT_TPM, LIMIT_TPM - 700 * (number // len(NAMES) + 1)) for number in range(CALLS)
 )
+GOES_ON = (Send, Wait)
 WELL = (None,) * 249
 REFUSED = Failure(FailureKind.QUOTA, "Rate limit is exceeded.", 429, wait_s=6.0)
 BROKEN = Failure(FailureKind.SERVER, "The server had an error.", 500)
@@ -55,7 +56,7 @@ def one_call(
 ) -> float:
     """Drive a call to its end; returns the engine's time then. `outcomes`: how its attempts go."""
     call = engine.open_call(FACTS, unit=0.5, deadline_s=now + DEADLINE_S)
-    while isinstance(step := call.next(now), Send | Wait):
+    while isinstance(step := call.next(now), GOES_ON):
         if isinstance(step, Wait):
             now = step.until_s
         else:

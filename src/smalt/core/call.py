@@ -282,9 +282,12 @@ class Call:
         preferred = free
         if self._not_before_s or self._route.may_be_too_small_for(self._load):
             preferred = self._preferred(free)
-        unit = (self._asker.unit + GOLDEN * len(self.attempts)) % 1.0
+        at_home, unit = None, 0.0
+        if strategy.keeps_shares:
+            unit = (self._asker.unit + GOLDEN * len(self.attempts)) % 1.0
+        elif affinity is not None:
+            at_home = home(preferred, affinity, now)
         ranks = strategy.ranks(preferred, stream=self.facts.stream, unit=unit, now=now)
-        at_home = None if affinity is None or strategy.keeps_shares else home(preferred, affinity, now)
         chosen = at_home or preferred[ranks.index(min(ranks))]
         strategy.picked(chosen)
         self._choices.append(_Choice(now, obstacles, preferred, ranks, at_home, chosen))
