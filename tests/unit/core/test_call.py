@@ -146,6 +146,18 @@ def test_asking_while_sending_is_a_fault() -> None:
     assert status(engine).in_flight == 1
 
 
+def test_finishing_before_the_answer_is_a_fault() -> None:
+    """What was sent and not reported is abandoned, not finished; the attempt stays under way."""
+    engine = make_engine("east/a")
+    call = sent(engine, 0)
+    with pytest.raises(RuntimeError):
+        call.finish(None, 1)
+    assert status(engine).in_flight == 1
+    call.record(None, 2)
+    call.finish(None, 3)
+    assert status(engine).in_flight == 0
+
+
 def test_reporting_twice_is_a_fault() -> None:
     """An attempt ends once."""
     call = open_call(make_engine("east/a"))
