@@ -381,3 +381,66 @@ def test_of_a_request_larger_than_the_quota_azure_counts_nothing() -> None:
     made = quota(1_000)
     assert made.charge(load(1_001), 0) == 0
     assert made.charge(load(10), 0) == 10
+
+
+def test_a_quota_begun_by_a_request_larger_than_it_is_untouched() -> None:
+    """Nothing was charged, so the next one may be as large."""
+    made = quota(1_000)
+    made.charge(load(1_001), 0)
+    assert made.fits(load(5_000), 1)
+
+
+def test_requests_count_until_the_oldest_is_over() -> None:
+    """Two in a second: the third may go a second after the first, not after the second."""
+    made = charge(quota(None, 120), 0, 0.5)
+    assert made.free_at_s(ONE, 0.75) == 1 + TRAVEL_S
+
+
+def test_requests_that_are_over_count_no_more() -> None:
+    """At the very moment, each by itself; the next ones fill the span anew."""
+    made = charge(quota(None, 120), 0, 0.9, 1.5)
+    assert made.free_at_s(ONE, 1.6) == pytest.approx(1.9 + TRAVEL_S)
+    made = charge(quota(None, 60), 0, 1 + TRAVEL_S)
+    assert made.free_at_s(ONE, 1.5) == 1 + TRAVEL_S + (1 + TRAVEL_S)
+    assert spent(charge(quota(None, 60), 0), 1 + TRAVEL_S) == [0, 1]
+
+
+def test_giving_back_one_of_a_full_second_makes_room() -> None:
+    """What is left is less than the limit; of more than the limit it is still full, until its own end."""
+    made = charge(quota(None, 120), 0, 0.1)
+    made.give_back(ONE, 0.1)
+    assert made.fits(ONE, 0.2)
+    made = charge(quota(None, 120), 0, 0, 0.1)
+    made.give_back(ONE, 0)
+    assert made.free_at_s(ONE, 0.2) == 1 + TRAVEL_S
+
+
+@pytest.mark.parametrize(
+    ("spent_tokens", "tokens", "expected"),
+    [(899, 102, True), (899, 101, False), (900, 101, False), (0, 900, False)],
+)
+def test_a_request_may_outgrow_what_is_left(spent_tokens: int, tokens: int, expected: bool) -> None:
+    """Where smaller ones still find room: less than nine tenths of the minute are spent."""
+    assert quota(spent=spent_tokens).outgrown_by(load(tokens), 1) is expected
+
+
+def test_who_is_just_slow_enough_may_still_be_overtaken() -> None:
+    """Up to the longest that requests are thought to differ on their way."""
+    made = quota(10_000)
+    made.charge(load(100), 0)
+    assert made.charge(load(200), TRAVEL_S) == 200
+
+
+@pytest.mark.parametrize("now", [WINDOW_S, 100])
+def test_what_remained_of_a_minute_that_is_over_warns_nobody(now: float) -> None:
+    """An answer that comes late tells of a minute that has ended."""
+    made = quota(spent=10)
+    tell(made, now=now, limit_tokens=1_000, remaining_tokens=10)
+    assert not made.nearly_spent
+
+
+def test_a_refusal_before_the_warning_leaves_it_to_be_told() -> None:
+    """The minute ends elsewhere, and is nearly spent all the same."""
+    made = quota(spent=950)
+    made.refused_until(20, 10)
+    assert made.nearly_spent
