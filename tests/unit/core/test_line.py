@@ -130,8 +130,8 @@ def test_a_late_call_of_an_earlier_round_ends_no_turn() -> None:
         people.leave(waiter)
     people.leave(rare)
     people.join("c1", west)
-    people.join("a2", west)
     people.join("b4", west)
+    people.join("a2", west)
     assert people.in_order(west) == ["c1", "a2", "b4"]
 
 
@@ -244,3 +244,30 @@ def test_claiming_the_same_upstreams_again_wakes_nobody() -> None:
     large = people.join("a1", upstream)
     people.line.claim(large, [upstream], 0)
     assert (people.wake(), upstream.waiting) == ([], 1)
+
+
+def test_everybody_who_was_served_in_this_round_waits_for_the_next() -> None:
+    """Not only the last of them."""
+    people, upstream = People(), state()
+    first, second = people.join("a1", upstream), people.join("b1", upstream)
+    people.leave(first)
+    people.leave(second)
+    people.join("a2", upstream)
+    people.join("c1", upstream)
+    assert people.in_order(upstream) == ["c1", "a2"]
+
+
+def test_what_nobody_may_return_to_yet_is_nobodys() -> None:
+    """Neither that of the one who waits nor of others."""
+    people, east = People(), state("east/a")
+    only = people.join("a1", east, not_before_s={east: 5})
+    assert not people.line.claimed(east, only, 4)
+    assert not people.line.claimed(east, None, 4)
+
+
+def test_who_has_left_is_not_remembered() -> None:
+    """Callers come and go without end."""
+    people, upstream = People(), state()
+    for number in range(9):
+        people.leave(people.join(f"{number}", upstream), served=False)
+    assert people.line._callers == {}
