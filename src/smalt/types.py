@@ -1,10 +1,10 @@
 """Frozen values that every layer may hold. They carry facts, not behaviour."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
-from typing import NamedTuple
+
+from msgspec import Struct, field
 
 
 class Operation(StrEnum):
@@ -16,8 +16,7 @@ class Operation(StrEnum):
     COMPLETIONS = "completions"
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(Struct, frozen=True):
     """What decisions need to know of a request; read once from its path and body.
 
     `model`: the name the caller asks for. `prompt_bytes`: length of the body without embedded files; how
@@ -44,8 +43,7 @@ class Facts:
     repeatable: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(Struct, frozen=True):
     """Tokens as the upstream reported them.
 
     `cached_tokens` and `cache_write_tokens`, read from and written to the prompt cache, are part of
@@ -61,8 +59,7 @@ class Usage:
     service_tier: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class QuotaHints:
+class QuotaHints(Struct, frozen=True):
     """What an answer's headers say of the deployment's quota. None: not said, or said to be untracked.
 
     `limit_*`, `remaining_*`: of the window in force, minute or shorter. `utilization`: of a provisioned
@@ -108,8 +105,7 @@ class Fate(StrEnum):
     FREE = "free"  # refused by the upstream
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Struct, frozen=True):
     """Why an attempt failed.
 
     `status`: HTTP status, None if no head came. `wait_s`: how long the upstream asks to be left alone,
@@ -122,7 +118,7 @@ class Failure:
     wait_s: float | None = None
 
 
-class AttemptRecord(NamedTuple):
+class AttemptRecord(Struct, frozen=True):
     """One send to one upstream and how it ended. `number` counts from 1, `of` is the most there may be."""
 
     upstream: str
@@ -142,8 +138,7 @@ class NoticeKind(StrEnum):
     BREAKER_CLOSED = "breaker_closed"
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(Struct, frozen=True):
     """Something happened to an upstream; `text` says it for people, `data` the numbers for programs."""
 
     kind: NoticeKind
@@ -152,8 +147,7 @@ class Notice:
     data: Mapping[str, int | float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class CallRecord:
+class CallRecord(Struct, frozen=True):
     """One caller request, told when it has ended.
 
     `upstream`, `region`: who answered and where, None if nobody did. `usage`: reported or estimated tokens;
@@ -168,7 +162,7 @@ class CallRecord:
     model: str
     upstream: str | None = None
     region: str | None = None
-    attempts: Sequence[AttemptRecord] = field(default=())
+    attempts: Sequence[AttemptRecord] = ()
     usage: Usage | None = None
     estimated: bool = False
     cost_nusd: int | None = None

@@ -4,6 +4,7 @@ from dataclasses import replace
 from random import Random
 
 import pytest
+from msgspec import structs
 from tests.simulation.azure import CONNECT_TIMEOUT_S, Deployment, Request, standard
 from tests.simulation.fleet import Fleet
 from tests.simulation.traffic import Traffic, offer, request
@@ -36,7 +37,7 @@ def test_a_region_lost_for_ten_minutes(how: FailureKind) -> None:
 
     def whole_answer(chance: Random) -> Request:
         one = traffic.one(chance)
-        return replace(one, facts=replace(one.facts, stream=False))
+        return replace(one, facts=structs.replace(one.facts, stream=False))
 
     calls_a_minute = 0.6 * len(three) * TPM / traffic.mean(lambda request: request.charged_tokens)
     offer(fleet, whole_answer, per_s=calls_a_minute / 60, until_s=END_S)

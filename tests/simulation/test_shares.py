@@ -7,6 +7,7 @@ from itertools import pairwise
 from random import Random
 
 import pytest
+from msgspec import structs
 from tests.simulation.azure import Deployment, Request, standard
 from tests.simulation.fleet import Fleet
 from tests.simulation.traffic import Traffic, offer, request
@@ -121,7 +122,7 @@ def with_prefixes(fleet: Fleet, *, load: float, dominant: float) -> None:
     def ask(chance: Random) -> Request:
         prefix = PREFIX if chance.random() < dominant else chance.randrange(1_000, 1_200)
         one = traffic.one(chance)
-        return replace(one, facts=replace(one.facts, affinity=prefix * 2_654_435_761 % 2**32))
+        return replace(one, facts=structs.replace(one.facts, affinity=prefix * 2_654_435_761 % 2**32))
 
     quota_tpm = sum(upstream.spec.limit_tpm or 0 for upstream in fleet.upstreams.values())
     calls_a_minute = load * quota_tpm / traffic.mean(lambda request: request.charged_tokens)

@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from msgspec import structs
+
 from smalt.client import circumstances
 from smalt.client.door import JSON, Door, Inbound
 from smalt.client.receipts import RECEIPTS
@@ -61,7 +63,7 @@ class Batch:
         whole, body = self._whole, self._parts[number].body
         part = replace(
             whole,
-            facts=replace(whole.facts, prompt_bytes=len(body)),
+            facts=structs.replace(whole.facts, prompt_bytes=len(body)),
             body=body,
             request_id=f"{whole.request_id[:-4]}{number + 1:04x}",
             circumstances=replace(whole.circumstances, sinks=(self._records.append,)),

@@ -7,8 +7,11 @@ flight, and it has no place in the line. A call that was sent keeps its charge w
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Final, NamedTuple
+from dataclasses import dataclass
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from smalt.core import final_error, incidents
 from smalt.core.affinity import home
@@ -39,7 +42,7 @@ NOTHING: Final = Usage(0)
 ESTIMATE_DOUBT: Final = 2  # times as large as estimated a request may be
 
 
-class Send(NamedTuple):
+class Send(Struct, frozen=True):
     """Send the request to this upstream now. `attempt` counts from 1 up to `of`."""
 
     upstream: str
@@ -47,8 +50,7 @@ class Send(NamedTuple):
     of: int
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(Struct, frozen=True):
     """Ask again at this time, or when woken before."""
 
     until_s: float
@@ -80,7 +82,7 @@ class Shared:
     notices: list[Notice]
 
 
-class Asker(NamedTuple):
+class Asker(Struct, frozen=True):
     """Who makes a call.
 
     `caller`: callers take turns when calls must wait. `wake`: told when a waiting call may go on; called
@@ -93,8 +95,7 @@ class Asker(NamedTuple):
     deadline_s: float
 
 
-@dataclass(slots=True)
-class _Sending:
+class _Sending(Struct, frozen=True):
     state: UpstreamState
     number: int
     sent_s: float
@@ -102,7 +103,7 @@ class _Sending:
     probes: bool  # whether it is the one call that finds out whether the upstream is back
 
 
-class _Choice(NamedTuple):
+class _Choice(Struct, frozen=True):
     """A decision as it is noted while a call is under way; `Decision` says it with names."""
 
     at_s: float
@@ -246,10 +247,8 @@ class Call:
         """The best upstream of the first tier that has a free one."""
         load, tried = self._load, bool(self._not_before_s)
         first = self._tiers[0]
-        if not (tried or len(self._shared.line)):
-            free = [state for state in first.states if state.obstacle(load, now) is None]
-            if len(free) == len(first.states):  # the usual case
-                return self._pick(first, free, first.no_obstacles, now)
+        if not tried and not len(self._shared.line) and first.all_free(load, now):  # the usual case
+            return self._pick(first, first.states, first.no_obstacles, now)
         obstacles: list[str | None] = []
         for tier in self._tiers:
             free = []
@@ -276,7 +275,7 @@ class Call:
         return None
 
     def _pick(
-        self, tier: Tier, free: list[UpstreamState], obstacles: Sequence[str | None], now: float
+        self, tier: Tier, free: Sequence[UpstreamState], obstacles: Sequence[str | None], now: float
     ) -> UpstreamState:
         strategy, affinity = tier.strategy, self.facts.affinity
         preferred = free
@@ -293,7 +292,7 @@ class Call:
         self._choices.append(_Choice(now, obstacles, preferred, ranks, at_home, chosen))
         return chosen
 
-    def _preferred(self, free: list[UpstreamState]) -> list[UpstreamState]:
+    def _preferred(self, free: Sequence[UpstreamState]) -> Sequence[UpstreamState]:
         """Rather one that has not failed this call, that the request fits into, in a region with capacity."""
         if self._not_before_s:
             free = [state for state in free if state not in self._not_before_s] or free
@@ -344,7 +343,7 @@ class Call:
         )
         if len(self._choices) > 1 and self._choices[-2].waits_until_s is not None:
             del self._choices[-2]  # of a long wait only the last look counts
-        self._choices[-1] = self._choices[-1]._replace(waits_until_s=until_s)
+        self._choices[-1] = replace(self._choices[-1], waits_until_s=until_s)
         return Wait(min(until_s, deadline_s))
 
     def _free_at_s(self, now: float) -> dict[UpstreamState, float]:
@@ -462,7 +461,7 @@ class Call:
     def _size_considered(self, failure: Failure, state: UpstreamState) -> Failure:
         """Told to wait for hours: if the request may exceed the quota of a whole minute, that is why."""
         waits_long = failure.wait_s is not None and failure.wait_s > LONGEST_WAIT_S
-        most = self._load._replace(tokens=ESTIMATE_DOUBT * self._load.tokens)
+        most = replace(self._load, tokens=ESTIMATE_DOUBT * self._load.tokens)
         if failure.kind is FailureKind.QUOTA and waits_long and state.exceeded_by(most):
             return replace(failure, kind=FailureKind.OVERSIZED)
         return failure

@@ -9,7 +9,9 @@ length, whenever a window may begin. Sources: Azure OpenAI, "Manage quota", "Und
 """
 
 from collections import deque
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
+
+from msgspec import Struct
 
 from smalt.types import QuotaHints, Usage
 
@@ -25,7 +27,7 @@ CROWDED: Final = 0.9  # of a minute's tokens; the rest is too little to be left 
 OUTPUT_UNSAID_TOKENS: Final = 16  # what Microsoft's API simulator charges for a request without a maximum
 
 
-class Load(NamedTuple):
+class Load(Struct, frozen=True):
     """Tokens a request may take: the prompt's estimate, the most it may answer, and what a deployment paid
     by token is charged for both."""
 

@@ -29,6 +29,14 @@ class Tier:
     def __post_init__(self) -> None:
         object.__setattr__(self, "no_obstacles", (None,) * len(self.states))
 
+    def all_free(self, load: Load, now: float) -> bool:
+        """Whether no upstream has an obstacle; `UpstreamState.obstacle` is written out for speed."""
+        for state in self.states:
+            health = state.health
+            if now < health.until_s or health.probing or not state.fits(load, now):
+                return False
+        return True
+
 
 @dataclass(frozen=True, slots=True)
 class Route:

@@ -1,7 +1,7 @@
 import logging
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from smalt.errors import StreamInterrupted
 from smalt.observe.log import log_notice, log_trouble
@@ -46,7 +46,7 @@ def test_what_is_nobodys_trouble_says_nothing(caplog: pytest.LogCaptureFixture, 
 
 def test_a_failover_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
     """What failed, and who answered in the end."""
-    record = replace(CALL, attempts=(failed(FailureKind.QUOTA), ANSWERED._replace(number=2)))
+    record = replace(CALL, attempts=(failed(FailureKind.QUOTA), replace(ANSWERED, number=2)))
     assert logged(caplog, record) == [
         "WARNING smalt.calls id-1 gpt-4o: attempt 1/5 on west/a (westus): 429 its words; answered by east/a"
     ]

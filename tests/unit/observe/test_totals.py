@@ -1,5 +1,6 @@
 import threading
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from smalt.observe.totals import Sums, Totals
 from smalt.types import AttemptRecord, CallRecord, Failure, FailureKind, Fate, Operation, Usage
@@ -25,7 +26,7 @@ def test_calls_add_up_by_upstream_and_by_model() -> None:
 def test_a_failover_counts_where_each_attempt_went() -> None:
     """The upstream that refused has the failed attempt, the other one the call."""
     totals = Totals()
-    totals(replace(CALL, attempts=(REFUSED, ANSWERED._replace(number=2))))
+    totals(replace(CALL, attempts=(REFUSED, replace(ANSWERED, number=2))))
     assert totals.sums("upstream")["west/a"] == Sums(attempts=1, failed_attempts=1)
     assert totals.sums("upstream")["east/a"].calls == 1
     assert (totals.sums("model")["gpt-4o"].attempts, totals.sums("model")["gpt-4o"].failed_attempts) == (2, 1)

@@ -1,9 +1,9 @@
 """The events of the Responses operation."""
 
-import dataclasses
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from smalt.types import Failure, FailureKind, Usage
@@ -290,7 +290,7 @@ def test_a_long_event_tells_its_tier() -> None:
     """The tier decides the price, and stands beside the usage."""
     told = state("completed", output=LONG, service_tier="flex", usage=USAGE)
     watch = in_pieces(told, 1_000)
-    assert watch.usage == dataclasses.replace(REPORTED, service_tier="flex")
+    assert watch.usage == msgspec.structs.replace(REPORTED, service_tier="flex")
     assert watched(told).usage == watch.usage
 
 
