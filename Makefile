@@ -34,7 +34,9 @@ bench: $(READY) ## speed: every script of bench/ says its figure and its goal
 interop: $(READY) ## other people's SDKs against the emulator, each in an environment of its own
 	@.venv/bin/python tests/interop/run.py $(ARGS)
 
-soak: $(READY) ## do the tests notice small faults? some minutes; ARGS=reactions: only that module
+soak: $(READY) ## is each branch of core and wire tested, are small faults noticed? minutes; ARGS=reactions: one module
+	@.venv/bin/pytest -q -n auto tests/unit/core tests/unit/wire tests/property/test_wire.py \
+	  --cov=smalt.core --cov=smalt.wire --cov-branch --cov-fail-under=100 --cov-report=term:skip-covered
 	@.venv/bin/python -m tools.mutate $(ARGS)
 
 clean: ## remove the environments and every cache

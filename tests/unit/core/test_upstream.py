@@ -127,6 +127,23 @@ def test_who_takes_longer_prompts(mine: dict[str, Any], others: dict[str, Any], 
     assert state(**mine).takes_longer_prompts_than(state(**others)) is longer
 
 
+def test_a_request_outgrows_one_of_two_quotas() -> None:
+    """The upstream's own or the one it shares with others."""
+    shared = StandardQuota(500)
+    shared.charge(load(1), 0)
+    made = UpstreamState(spec("east/a", limit_tpm=1_000), BreakerSpec(), shared)
+    assert made.outgrown_by(load(500), 1)
+    assert not made.outgrown_by(load(499), 1)
+
+
+def test_a_resting_upstream_is_not_outgrown() -> None:
+    """Whether it has room will show when it is back."""
+    made = resting(Rest.COOLING, limit_tpm=1_000)
+    made.own.charge(load(1), 0)
+    assert not made.outgrown_by(load(1_000), 1)
+    assert made.outgrown_by(load(1_000), 10)
+
+
 def test_a_nearly_spent_quota_is_told_with_its_numbers() -> None:
     """Once in a minute; provisioned deployments have no minute."""
     made = state(limit_tpm=3_000)

@@ -139,6 +139,7 @@ def test_status_and_words_are_kept(name: str) -> None:
     [
         (301, K.SERVER),
         (307, K.SERVER),
+        (399, K.SERVER),
         (400, K.REQUEST),
         (403, K.ACCESS),
         (405, K.REQUEST),
@@ -147,6 +148,7 @@ def test_status_and_words_are_kept(name: str) -> None:
         (410, K.DEPLOYMENT_NOT_FOUND),
         (413, K.REQUEST),
         (422, K.REQUEST),
+        (499, K.REQUEST),
         (424, K.SERVER),
         (500, K.SERVER),
         (502, K.SERVER),
