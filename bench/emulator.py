@@ -6,40 +6,24 @@ Exit code 1 below the goal.
 """
 
 import asyncio
-import itertools
 import json
-import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
 from urllib.parse import urlsplit
 
+from bench.azure import DEPLOYMENT, KEY, emulated
 from bench.cpu import cpu_s, on_core
 
 GOAL_PER_S = 1_000
 CONNECTIONS = 32
 WARM_UP_S = 1.0
 MEASURED_S = 5.0
-PLENTY = 1_000_000  # thousands of tokens a minute: limits are not what is measured
 
-FLEET = {
-    "control_port": 0,
-    "latency_ms": 0,
-    "token_ms": 0,
-    "resources": {
-        "east": {
-            "port": 0,
-            "region": "eastus",
-            "keys": ["east-key"],
-            "deployments": {"chat": {"model": "gpt-4o-mini", "capacity": PLENTY}},
-        }
-    },
-}
 BODY = json.dumps({"messages": [{"role": "user", "content": "Say yes or no."}], "max_tokens": 4}).encode()
 HEAD = (
-    "POST /openai/deployments/chat/chat/completions?api-version=2024-10-21 HTTP/1.1\r\nhost: east\r\n"
-    f"api-key: east-key\r\ncontent-type: application/json\r\ncontent-length: {len(BODY)}\r\n\r\n"
+    f"POST /openai/deployments/{DEPLOYMENT}/chat/completions?api-version=2024-10-21 HTTP/1.1\r\n"
+    f"host: east\r\napi-key: {KEY}\r\ncontent-type: application/json\r\n"
+    f"content-length: {len(BODY)}\r\n\r\n"
 )
 REQUEST = HEAD.encode() + BODY
 
@@ -74,19 +58,10 @@ async def load(url: str) -> tuple[int, int]:
 
 
 def main() -> int:
-    with tempfile.TemporaryDirectory(prefix="smalt-bench-") as folder:
-        fleet = Path(folder, "fleet.yaml")
-        fleet.write_text(json.dumps(FLEET))  # JSON is YAML
-        command = [sys.executable, "-m", "smalt", "emulate", "--config", str(fleet), "--json"]
-        with on_core(0):
-            emulator = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603  ours
-        with emulator, on_core(-1):
-            (line,) = itertools.islice(emulator.stdout or (), 1)
-            told = json.loads(line)
-            before_s = cpu_s(emulator.pid)
-            answered, measured = asyncio.run(load(told["resources"]["east"]["endpoint"]))
-            spent_s = cpu_s(emulator.pid) - before_s
-            emulator.terminate()
+    with emulated() as azure, on_core(-1):
+        before_s = cpu_s(azure.pid)
+        answered, measured = asyncio.run(load(azure.url))
+        spent_s = cpu_s(azure.pid) - before_s
     per_s = measured / MEASURED_S
     sys.stdout.write(
         f"emulator: {per_s:,.0f} requests/s on one core, {1e6 * spent_s / answered:.0f} us of CPU each "

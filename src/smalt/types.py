@@ -16,7 +16,7 @@ class Operation(StrEnum):
     COMPLETIONS = "completions"
 
 
-class Facts(Struct, frozen=True):
+class Facts(Struct, frozen=True, gc=False):
     """What decisions need to know of a request; read once from its path and body.
 
     `model`: the name the caller asks for. `prompt_bytes`: length of the body without embedded files; how
@@ -43,7 +43,7 @@ class Facts(Struct, frozen=True):
     repeatable: bool = True
 
 
-class Usage(Struct, frozen=True):
+class Usage(Struct, frozen=True, gc=False):
     """Tokens as the upstream reported them.
 
     `cached_tokens` and `cache_write_tokens`, read from and written to the prompt cache, are part of
@@ -59,7 +59,7 @@ class Usage(Struct, frozen=True):
     service_tier: str | None = None
 
 
-class QuotaHints(Struct, frozen=True):
+class QuotaHints(Struct, frozen=True, gc=False):
     """What an answer's headers say of the deployment's quota. None: not said, or said to be untracked.
 
     `limit_*`, `remaining_*`: of the window in force, minute or shorter. `utilization`: of a provisioned
@@ -105,7 +105,7 @@ class Fate(StrEnum):
     FREE = "free"  # refused by the upstream
 
 
-class Failure(Struct, frozen=True):
+class Failure(Struct, frozen=True, gc=False):
     """Why an attempt failed.
 
     `status`: HTTP status, None if no head came. `wait_s`: how long the upstream asks to be left alone,
@@ -118,7 +118,7 @@ class Failure(Struct, frozen=True):
     wait_s: float | None = None
 
 
-class AttemptRecord(Struct, frozen=True):
+class AttemptRecord(Struct, frozen=True, gc=False):
     """One send to one upstream and how it ended. `number` counts from 1, `of` is the most there may be."""
 
     upstream: str
@@ -138,7 +138,7 @@ class NoticeKind(StrEnum):
     BREAKER_CLOSED = "breaker_closed"
 
 
-class Notice(Struct, frozen=True):
+class Notice(Struct, frozen=True, gc=False):
     """Something happened to an upstream; `text` says it for people, `data` the numbers for programs."""
 
     kind: NoticeKind
@@ -147,7 +147,7 @@ class Notice(Struct, frozen=True):
     data: Mapping[str, int | float] = field(default_factory=dict)
 
 
-class CallRecord(Struct, frozen=True):
+class CallRecord(Struct, frozen=True, gc=False):
     """One caller request, told when it has ended.
 
     `upstream`, `region`: who answered and where, None if nobody did. `usage`: reported or estimated tokens;

@@ -6,7 +6,8 @@ Context variables carry it, so that it follows tasks and stays out of other thre
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from smalt.dispatch.dispatcher import NO_CIRCUMSTANCES, Circumstances
 from smalt.types import CallRecord
@@ -63,7 +64,7 @@ def progress(callback: Progress) -> Iterator[None]:
 
 @contextmanager
 def _changed(**changes: object) -> Iterator[None]:
-    token = _current.set(replace(current(), **changes))  # type: ignore[arg-type]
+    token = _current.set(replace(current(), **changes))
     try:
         yield
     finally:

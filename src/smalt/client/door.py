@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct, field
 
 from smalt.assemble import Assembly
 from smalt.client import circumstances
@@ -24,8 +25,7 @@ if TYPE_CHECKING:
 JSON: Final[Headers] = ((b"content-type", b"application/json"),)
 
 
-@dataclass(frozen=True, slots=True)
-class Inbound:
+class Inbound(Struct, frozen=True):
     """A request as it came. `timeout`: the SDK's own, in seconds by phase, as httpx names them."""
 
     facts: Facts

@@ -7,7 +7,6 @@ inputs; if one part is refused for good, that is the answer, and the others are 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from msgspec import structs
@@ -61,12 +60,12 @@ class Batch:
     def open(self, number: int) -> tuple[Inbound, OpenCall]:
         """The part and its call; its id shows what belongs together. Raises RequestError."""
         whole, body = self._whole, self._parts[number].body
-        part = replace(
+        part = structs.replace(
             whole,
             facts=structs.replace(whole.facts, prompt_bytes=len(body)),
             body=body,
             request_id=f"{whole.request_id[:-4]}{number + 1:04x}",
-            circumstances=replace(whole.circumstances, sinks=(self._records.append,)),
+            circumstances=structs.replace(whole.circumstances, sinks=(self._records.append,)),
         )
         call = self.door.open(part)
         self._calls.append(call)

@@ -5,9 +5,11 @@ taken apart, and building it anew for every attempt would cost more than all of 
 """
 
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from functools import lru_cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+
+from msgspec import Struct
 
 from smalt.dispatch.run import Answer, SendFailed
 from smalt.dispatch.target import Origin, Outgoing
@@ -31,8 +33,7 @@ class Libraries(NamedTuple):
     core: ModuleType
 
 
-@dataclass(frozen=True, slots=True)
-class Outbound:
+class Outbound(Struct, frozen=True):
     """A request as it leaves. `timeout`: seconds by phase, as httpx names them."""
 
     origin: Origin
@@ -161,14 +162,17 @@ def _errors(core: ModuleType) -> tuple[type[Exception], ...]:
     return core.TimeoutException, core.NetworkError, core.ProtocolError
 
 
-def _request(core: ModuleType, outbound: Outbound) -> "httpcore2.Request":
-    origin = outbound.origin
-    url = core.URL(
-        scheme=b"https" if origin.tls else b"http",
-        host=origin.host.encode(),
-        port=origin.port,
-        target=outbound.outgoing.path.encode(),
+@lru_cache(maxsize=4_096)
+def _url(core: ModuleType, origin: Origin, path: str) -> "httpcore2.URL":
+    scheme = b"https" if origin.tls else b"http"
+    url: httpcore2.URL = core.URL(
+        scheme=scheme, host=origin.host.encode(), port=origin.port, target=path.encode()
     )
+    return url
+
+
+def _request(core: ModuleType, outbound: Outbound) -> "httpcore2.Request":
+    url = _url(core, outbound.origin, outbound.outgoing.path)
     extensions = {"timeout": outbound.timeout}
     request: httpcore2.Request = core.Request(
         b"POST", url, headers=outbound.headers, content=outbound.outgoing.body, extensions=extensions

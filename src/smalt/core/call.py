@@ -42,7 +42,7 @@ NOTHING: Final = Usage(0)
 ESTIMATE_DOUBT: Final = 2  # times as large as estimated a request may be
 
 
-class Send(Struct, frozen=True):
+class Send(Struct, frozen=True, gc=False):
     """Send the request to this upstream now. `attempt` counts from 1 up to `of`."""
 
     upstream: str
@@ -50,7 +50,7 @@ class Send(Struct, frozen=True):
     of: int
 
 
-class Wait(Struct, frozen=True):
+class Wait(Struct, frozen=True, gc=False):
     """Ask again at this time, or when woken before."""
 
     until_s: float

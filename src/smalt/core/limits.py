@@ -27,7 +27,7 @@ CROWDED: Final = 0.9  # of a minute's tokens; the rest is too little to be left 
 OUTPUT_UNSAID_TOKENS: Final = 16  # what Microsoft's API simulator charges for a request without a maximum
 
 
-class Load(Struct, frozen=True):
+class Load(Struct, frozen=True, gc=False):
     """Tokens a request may take: the prompt's estimate, the most it may answer, and what a deployment paid
     by token is charged for both."""
 

@@ -5,9 +5,10 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, TypeVar
+
+from msgspec import Struct
 
 from smalt.core.call import Fail, Relay, Step
 from smalt.core.decision import Decision
@@ -29,8 +30,7 @@ def new_id() -> str:
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
-@dataclass(frozen=True, slots=True)
-class Circumstances:
+class Circumstances(Struct, frozen=True):
     """What a call's record says besides the call: `tags` and `session` of the caller. `sinks`: told of this
     call alone."""
 

@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar, assert_never
 
 import msgspec
@@ -41,8 +40,7 @@ class SendFailed(Exception):
         return failed
 
 
-@dataclass(slots=True)
-class Answer(Generic[StreamT]):
+class Answer(msgspec.Struct, Generic[StreamT]):
     """What an upstream answered: `body` whole, or `stream` to be relayed. Header names in lower case.
 
     `rewrites`: what was changed in the request. `usage`: as a whole answer reported it. `watched`: of a

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal, NamedTuple, Protocol
 
+from msgspec import Struct
+
 from smalt.types import Facts, Operation
 from smalt.wire import paths, rewrite
 from smalt.wire.adapt import adapt
@@ -44,8 +46,7 @@ class Origin(NamedTuple):
         return host if self.port == (443 if self.tls else 80) else f"{host}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(Struct, frozen=True):
     """A request as one upstream gets it. `path` with query; `rewrites`: what was changed in the body,
     `renamed`: names of tools among it."""
 
