@@ -257,7 +257,7 @@ def test_parts_that_wait_are_stopped(azure: Handle, door: str) -> None:
 def test_a_few_parts_at_a_time(embed: Embed, azure: Handle) -> None:
     """However many there are."""
     for name in world.REGIONS:
-        azure.set(name, latency_ms=150)
+        azure.set(name, latency_ms=500)
     embed([str(number) for number in range(6 * 2_048)])
     spans = [(entry["arrived_s"], entry["finished_s"]) for entry in azure.log()]
     assert len(spans) == 6
