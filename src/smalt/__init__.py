@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from smalt.client.circumstances import progress, receipts, session, tag
+    from smalt.client.explain import explain
     from smalt.client.fleet import Fleet
     from smalt.client.receipts import receipt
     from smalt.client.sdk import AsyncAzureOpenAI, AsyncOpenAI, AzureOpenAI, OpenAI
@@ -40,6 +41,7 @@ __all__ = [
     "OpenAI",
     "Settings",
     "SmaltError",
+    "explain",
     "progress",
     "receipt",
     "receipts",
@@ -48,6 +50,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "explain": "client.explain",
     "progress": "client.circumstances",
     "receipt": "client.receipts",
     "receipts": "client.circumstances",

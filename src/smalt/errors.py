@@ -8,9 +8,12 @@ SmaltError
 │   └── MissingAuth
 ├── RequestError                 the caller asked wrongly; another attempt cannot help
 │   ├── InvalidRequest
+│   ├── ContentFiltered
+│   ├── ContextTooLong
 │   ├── InvalidGatewayKey
 │   ├── PermissionDenied
 │   ├── ModelNotAvailableError
+│   ├── NotFound
 │   ├── UnsupportedOperation
 │   └── PayloadTooLarge
 └── UpstreamError                the other side failed
@@ -19,17 +22,19 @@ SmaltError
     │   └── Unauthorized
     ├── RateLimited
     ├── QueueFull
+    ├── ServiceUnavailable
     ├── NoUpstreamAvailable
     ├── UpstreamTimeout
     └── StreamInterrupted
 
 Each class says, for programs: `code`, `http_status` (None: raised before any call), `status` (the gRPC
-name), `retryable`; and for people: a message and `resolution`, the steps that mend it. Instances hold
-primitives only, so that they can be logged and pickled.
+name), `retryable`; and for people: a message, the cause (the first line of the docstring) and `resolution`,
+the steps that mend it. docs/reference/errors.md is made of them. Some are never raised: they name what Azure
+answered itself. Instances hold primitives only, so that they can be logged and pickled.
 """
 
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Iterator, Mapping, Sequence
+from typing import ClassVar, Final
 
 
 class SmaltError(Exception):
@@ -47,6 +52,11 @@ class SmaltError(Exception):
         self.message = message
         if resolution is not None:
             self.resolution = tuple(resolution)
+
+    @classmethod
+    def cause(cls) -> str:
+        """What this kind of error means, in a sentence; empty where Python drops docstrings (-OO)."""
+        return (cls.__doc__ or "").partition("\n")[0]
 
 
 class MissingExtra(SmaltError):
@@ -79,21 +89,27 @@ class InvalidEndpoint(ConfigurationError):
     """The endpoint is missing or not a usable URL."""
 
     code = "invalid_endpoint"
-    resolution = ("Use the resource's endpoint, for example https://contoso.openai.azure.com.",)
+    resolution = (
+        "Use the resource's endpoint as the Azure portal shows it, for example https://contoso.openai.azure.com.",
+        "It must begin with https://; http is for this machine only, or with allow_http: true.",
+    )
 
 
 class InvalidDeployment(ConfigurationError):
     """The deployment name is missing or malformed."""
 
     code = "invalid_deployment"
-    resolution = ("Use the deployment's exact, case-sensitive name as the Azure portal shows it.",)
+    resolution = (
+        "Use the deployment's exact, case-sensitive name as the Azure portal shows it.",
+        "See there that its state is Succeeded.",
+    )
 
 
 class MissingAuth(ConfigurationError):
     """Neither a key nor a token is configured."""
 
     code = "missing_auth"
-    resolution = ("Set AZURE_OPENAI_API_KEY, or api_keys of the resource in smalt.yaml.",)
+    resolution = ("Set AZURE_OPENAI_API_KEY, pass api_key, or give the resource api_keys in smalt.yaml.",)
 
 
 class RequestError(SmaltError):
@@ -108,6 +124,30 @@ class InvalidRequest(RequestError):
     """The request cannot be read or holds a refused value."""
 
     code = "invalid_request_error"
+    resolution = (
+        "Mend the parameter the message names: its value, its spelling, or that this model takes it.",
+        "Every message needs a role and content; tools need a JSON schema.",
+    )
+
+
+class ContentFiltered(RequestError):
+    """The content filter blocked the prompt; Azure bills it all the same."""
+
+    code = "content_filter"
+    resolution = (
+        "Change the prompt: the same one is blocked again, everywhere.",
+        "innererror in the answer's body names the category; Azure lets you adjust the deployment's filter.",
+    )
+
+
+class ContextTooLong(RequestError):
+    """The prompt, with the answer it asks for, is longer than the model's window."""
+
+    code = "context_length_exceeded"
+    resolution = (
+        "Shorten the messages or lower max_tokens.",
+        "Give the model a fallback with a larger window in smalt.yaml.",
+    )
 
 
 class InvalidGatewayKey(RequestError):
@@ -127,6 +167,11 @@ class PermissionDenied(RequestError):
     type = "permission_error"
     http_status = 403
     status = "PERMISSION_DENIED"
+    resolution = (
+        "At the gateway: ask for a model this key may use, or have the key's models extended.",
+        "At Azure: check the role (Cognitive Services OpenAI User), the tenant and the network rules.",
+        "See that the resource takes keys at all: key access can be disabled.",
+    )
 
 
 class ModelNotAvailableError(RequestError):
@@ -138,10 +183,25 @@ class ModelNotAvailableError(RequestError):
     resolution = ("Ask for a configured model (GET /v1/models), or add a deployment of it to smalt.yaml.",)
 
 
+class NotFound(RequestError):
+    """Azure does not know the path, the API version, or an id in the request."""
+
+    code = "not_found"
+    http_status = 404
+    status = "NOT_FOUND"
+    resolution = (
+        "Check api_version: the operation may need a newer one, and old ones retire.",
+        "Ids (responses, files) are known only to the resource that made them, and not forever.",
+    )
+
+
 class UnsupportedOperation(RequestError):
     """The path or method is not one smalt serves."""
 
     code = "unsupported_operation"
+    resolution = (
+        "Use chat completions, responses, completions or embeddings; send others to Azure directly.",
+    )
 
 
 class PayloadTooLarge(RequestError):
@@ -149,6 +209,7 @@ class PayloadTooLarge(RequestError):
 
     code = "payload_too_large"
     http_status = 413
+    resolution = ("Send less at a time: fewer or smaller images, files or texts.",)
 
 
 class UpstreamError(SmaltError):
@@ -183,6 +244,8 @@ class DeploymentNotFound(UpstreamError):
     status = "NOT_FOUND"
     resolution = (
         "Compare the deployment names in smalt.yaml with the Azure portal: exact and case-sensitive.",
+        "az cognitiveservices account deployment list --name RESOURCE --resource-group GROUP lists them.",
+        "See that the endpoint is that of the resource, and region, which has the deployment.",
         "A deployment created less than 5 minutes ago may not answer yet.",
     )
 
@@ -192,11 +255,15 @@ class UpstreamAuthFailed(UpstreamError):
 
     code = "upstream_auth_failed"
     http_status = 502
-    resolution = ("Check the api_keys of the resources named above: the key must belong to that resource.",)
+    resolution = (
+        "Check the api_keys of the resources named above: the key must belong to that resource.",
+        "Regenerate the key in the Azure portal (Keys and Endpoint) if it was rotated.",
+        "See that the subscription is active, and that network rules let this machine in.",
+    )
 
 
 class Unauthorized(UpstreamAuthFailed):
-    """The same, told by the library: there the credential is the caller's own."""
+    """Every upstream refused the credential; told by the library, where it is the caller's own."""
 
     code = "unauthorized"
     type = "authentication_error"
@@ -212,7 +279,11 @@ class RateLimited(UpstreamError):
     http_status = 429
     status = "RESOURCE_EXHAUSTED"
     retryable = True
-    resolution = ("Wait for retry-after, add a deployment in another region, or raise the quota.",)
+    resolution = (
+        "Wait for retry-after, then try again.",
+        "Send less: shorter prompts, a lower max_tokens (it counts in full), fewer calls at a time.",
+        "Raise the deployment's tokens per minute in Azure, or add a deployment in another region.",
+    )
 
 
 class QueueFull(UpstreamError):
@@ -226,22 +297,41 @@ class QueueFull(UpstreamError):
     resolution = ("Send fewer calls at a time, or add a deployment.",)
 
 
+class ServiceUnavailable(UpstreamError):
+    """Every upstream that was asked answered that it cannot serve now."""
+
+    code = "service_unavailable"
+    retryable = True
+    resolution = (
+        "Try again after a moment; such faults mostly pass in minutes.",
+        "See https://status.azure.com for an outage.",
+        "Add a deployment in another region: it answers while this one cannot.",
+    )
+
+
 class NoUpstreamAvailable(UpstreamError):
     """Every upstream of the model failed or is cooling down."""
 
     code = "no_upstream_available"
     retryable = True
-    resolution = ("Try again after retry-after; the causes above name each upstream.",)
+    resolution = (
+        "Try again after retry-after; the causes name each upstream.",
+        "Where a connection is refused, check the endpoint, DNS and the network from this machine.",
+    )
 
 
 class UpstreamTimeout(UpstreamError):
-    """No answer in time. The request was sent, so it may have been billed: not repeated silently."""
+    """No answer in time; the request was sent and may have been billed, so it is not repeated silently."""
 
     code = "timeout"
     type = "timeout_error"
     http_status = 504
     status = "DEADLINE_EXCEEDED"
-    resolution = ("Raise timeouts in smalt.yaml, stream the answer, or set retry.after_timeout: true.",)
+    resolution = (
+        "Give it longer: the client's timeout, and timeouts in smalt.yaml.",
+        "Stream the answer, or ask for less: a shorter prompt, a lower max_tokens.",
+        "Set retry.after_timeout: true if a request may be billed twice.",
+    )
 
 
 class StreamInterrupted(UpstreamError):
@@ -258,3 +348,14 @@ class StreamInterrupted(UpstreamError):
     def __init__(self, message: str, *, partial: str = "") -> None:
         super().__init__(message)
         self.partial = partial
+
+
+def _tree(branch: type[SmaltError]) -> Iterator[type[SmaltError]]:
+    yield branch
+    for leaf in branch.__subclasses__():
+        yield from _tree(leaf)
+
+
+BY_CODE: Final[Mapping[str, type[SmaltError]]] = {
+    error_class.code: error_class for error_class in _tree(SmaltError) if "code" in vars(error_class)
+}

@@ -3,7 +3,7 @@ import pickle
 import pytest
 
 from smalt import errors
-from smalt.errors import ConfigurationError, MissingExtra, RequestError, SmaltError, UpstreamError
+from smalt.errors import BY_CODE, ConfigurationError, MissingExtra, RequestError, SmaltError, UpstreamError
 
 
 def tree(root: type[SmaltError] = SmaltError) -> list[type[SmaltError]]:
@@ -23,9 +23,12 @@ PROMISES = {
     "invalid_deployment": (None, "INVALID_ARGUMENT", False),
     "missing_auth": (None, "INVALID_ARGUMENT", False),
     "invalid_request_error": (400, "INVALID_ARGUMENT", False),
+    "content_filter": (400, "INVALID_ARGUMENT", False),
+    "context_length_exceeded": (400, "INVALID_ARGUMENT", False),
     "invalid_gateway_key": (401, "UNAUTHENTICATED", False),
     "permission_denied": (403, "PERMISSION_DENIED", False),
     "model_not_found": (404, "NOT_FOUND", False),
+    "not_found": (404, "NOT_FOUND", False),
     "unsupported_operation": (400, "INVALID_ARGUMENT", False),
     "payload_too_large": (413, "INVALID_ARGUMENT", False),
     "DeploymentNotFound": (404, "NOT_FOUND", False),
@@ -33,6 +36,7 @@ PROMISES = {
     "unauthorized": (401, "UNAUTHENTICATED", False),
     "rate_limit_exceeded": (429, "RESOURCE_EXHAUSTED", True),
     "queue_full": (429, "RESOURCE_EXHAUSTED", True),
+    "service_unavailable": (503, "UNAVAILABLE", True),
     "no_upstream_available": (503, "UNAVAILABLE", True),
     "timeout": (504, "DEADLINE_EXCEEDED", False),
     "stream_interrupted": (None, "ABORTED", False),
@@ -51,6 +55,20 @@ def test_codes_are_unique() -> None:
     """No two kinds of error share a code."""
     codes = [error_class.code for error_class in CODED]
     assert len(set(codes)) == len(codes)
+
+
+def test_errors_are_found_by_their_codes() -> None:
+    """All that have one."""
+    assert list(BY_CODE.values()) == CODED
+
+
+@pytest.mark.parametrize("error_class", CODED)
+def test_every_error_tells_its_cause(error_class: type[SmaltError]) -> None:
+    """In one short sentence; a caller's or upstream's fault comes with steps that mend it."""
+    assert error_class.cause().endswith((".", "`."))
+    assert len(error_class.cause()) <= 110
+    roots = (MissingExtra, ConfigurationError, SmaltError)
+    assert error_class.resolution or error_class in roots
 
 
 def test_every_code_makes_its_promise() -> None:

@@ -21,6 +21,7 @@ NAMES = [
     "OpenAI",
     "Settings",
     "SmaltError",
+    "explain",
     "progress",
     "receipt",
     "receipts",

@@ -10,6 +10,7 @@ from msgspec import Struct, field
 from smalt.assemble import Assembly
 from smalt.client import circumstances
 from smalt.client.hop import Outbound
+from smalt.client.receipts import REQUEST_ID
 from smalt.dispatch.answer_headers import answer_headers, record_headers, request_headers
 from smalt.dispatch.dispatcher import Circumstances, OpenCall
 from smalt.dispatch.run import Answer, Headers, finish_whole
@@ -67,6 +68,7 @@ class Door:
 
     def inbound(self, request: "httpx2.Request", body: bytes, request_id: str) -> Inbound:
         """A request to any surface. Raises RequestError."""
+        request.extensions[REQUEST_ID] = request_id
         raw_path = request.url.raw_path.decode("ascii").partition("?")[0]
         asked = paths.parse(raw_path) if request.method == "POST" else None
         if asked is None:

@@ -7,6 +7,7 @@ from typing import Any, Final
 from smalt.types import CallRecord
 
 MOST: Final = 4_096
+REQUEST_ID: Final = "smalt_request_id"  # extension of an SDK's request
 
 
 class Receipts:
@@ -59,4 +60,6 @@ def _ids(answer: Any) -> list[str]:
     headers = getattr(answer, "headers", None) or getattr(response, "headers", None) or {}
     known = [headers.get(name) for name in ("x-smalt-request-id", "x-request-id")]
     known += [getattr(answer, name, None) for name in ("_request_id", "request_id")]
+    if isinstance(answer, Exception):  # of a stream that broke, it knows its request only
+        known.append(getattr(vars(answer).get("request"), "extensions", {}).get(REQUEST_ID))
     return [request_id for request_id in known if isinstance(request_id, str)]

@@ -11,6 +11,7 @@ from weakref import WeakSet
 
 import openai
 
+from smalt.client.explain import annotated
 from smalt.client.fleet import Fleet
 from smalt.client.transports import library_of_the_sdk, transport_classes
 from smalt.config import from_data
@@ -37,6 +38,10 @@ class _OverFleet:
         return copied
 
     with_options = copy
+
+    def _make_status_error(self, *args: Any, **told: Any) -> Any:
+        """The SDK's own exception, with what smalt knows besides."""
+        return annotated(super()._make_status_error(*args, **told))  # type: ignore[misc]
 
 
 class AzureOpenAI(_OverFleet, openai.AzureOpenAI):

@@ -7,16 +7,23 @@ from smalt.core.health import Rest
 from smalt.core.limits import Load, StandardQuota
 from smalt.core.upstream import FULL, UpstreamState
 from smalt.errors import (
+    ContentFiltered,
+    ContextTooLong,
     DeploymentNotFound,
     InvalidRequest,
+    NotFound,
     NoUpstreamAvailable,
+    PayloadTooLarge,
+    PermissionDenied,
     RateLimited,
+    ServiceUnavailable,
     SmaltError,
+    Unauthorized,
     UpstreamAuthFailed,
     UpstreamError,
     UpstreamTimeout,
 )
-from smalt.types import AttemptRecord, FailureKind
+from smalt.types import AttemptRecord, Failure, FailureKind
 
 # The error when all attempts failed for the same reason; any mixture is NoUpstreamAvailable.
 ALIKE: Final[dict[FailureKind, type[UpstreamError]]] = {
@@ -24,8 +31,20 @@ ALIKE: Final[dict[FailureKind, type[UpstreamError]]] = {
     FailureKind.CREDENTIAL: UpstreamAuthFailed,
     FailureKind.ACCESS: UpstreamAuthFailed,
     FailureKind.DEPLOYMENT_NOT_FOUND: DeploymentNotFound,
+    FailureKind.CAPACITY: ServiceUnavailable,
+    FailureKind.SERVER: ServiceUnavailable,
     FailureKind.TIMEOUT: UpstreamTimeout,
 }
+# What an upstream's own answer is called where it reaches the caller as it is.
+RELAYED: Final[dict[FailureKind, type[SmaltError]]] = {
+    **ALIKE,
+    FailureKind.CREDENTIAL: Unauthorized,
+    FailureKind.ACCESS: PermissionDenied,
+    FailureKind.REQUEST: InvalidRequest,
+    FailureKind.CONTENT_FILTER: ContentFiltered,
+    FailureKind.CONTEXT: ContextTooLong,
+}
+REFUSED: Final[dict[int | None, type[SmaltError]]] = {404: NotFound, 413: PayloadTooLarge}  # by HTTP status
 OUT_OF_QUOTA: Final = frozenset({FULL, Rest.COOLING, Rest.PARKED, None})  # what a call without attempts met
 
 
@@ -48,6 +67,13 @@ def exhausted(
     free_in_s = min(_free_at_s(state, load, now) for state in states) - now
     retry_after_s = free_in_s if error_class.retryable and free_in_s < float("inf") else None
     return error_class(message, causes=causes, retry_after_s=retry_after_s)
+
+
+def named(failure: Failure) -> type[SmaltError]:
+    """The class that describes an answer of the upstream's own."""
+    if failure.kind is FailureKind.REQUEST and failure.status in REFUSED:
+        return REFUSED[failure.status]
+    return RELAYED.get(failure.kind, NoUpstreamAvailable)
 
 
 def cause(attempt: AttemptRecord) -> str:

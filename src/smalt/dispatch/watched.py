@@ -64,7 +64,7 @@ class WatchedStream:
         elif not self._watch.ended:
             error = self._interrupted("the stream stopped without a finish reason")
         else:
-            self._finish(None if self._watch.error is None else str(self._watch.error.kind))
+            self._finish()
             return rest
         self._finish(error.code)
         return error_event(error, self._call.facts.operation)
@@ -89,6 +89,8 @@ class WatchedStream:
         return StreamInterrupted(message, partial=self._watch.text if self._keep_text else "")
 
     def _finish(self, error: str | None = None) -> None:
+        if error is None and self._watch.error is not None:
+            error = str(self._watch.error.kind)
         self._call.finish(self._spent(), estimated=self._watch.usage is None, error=error)
 
     def _spent(self) -> Usage:

@@ -3,20 +3,22 @@
 import logging
 
 from smalt.core.final_error import cause
-from smalt.errors import StreamInterrupted
 from smalt.types import CallRecord, FailureKind, Notice
 
 logger = logging.getLogger("smalt.calls")
 logging.getLogger("smalt").addHandler(logging.NullHandler())  # a library is silent until it is asked to log
 
-NOBODYS_TROUBLE = {FailureKind.CALLER_LEFT, FailureKind.REQUEST, FailureKind.CONTENT_FILTER}
+REFUSALS = {FailureKind.REQUEST, FailureKind.CONTENT_FILTER}
+NOBODYS_TROUBLE = {FailureKind.CALLER_LEFT, *REFUSALS}
+QUIET = {"abandoned", *NOBODYS_TROUBLE}
 
 
 def log_trouble(record: CallRecord) -> None:
-    """One warning per call that an upstream failed, whose answer broke off, or that none was free for."""
+    """One warning per call that an upstream failed, whose answer broke off, or that none was free for. A
+    request that was refused is not worth a warning."""
     failed = [a for a in record.attempts if a.failure and a.failure.kind not in NOBODYS_TROUBLE]
-    broke = record.error == StreamInterrupted.code
-    if not failed and not broke and (record.attempts or record.error is None):
+    if not failed and (record.error is None or (record.attempts and record.error in QUIET)):
+        _log_refusal(record)
         return
     causes = [cause(attempt) for attempt in failed]
     if not record.attempts:
@@ -25,14 +27,26 @@ def log_trouble(record: CallRecord) -> None:
         causes.append(f"answered by {record.upstream}")
     if record.error is not None:
         causes.append(record.error)
-    session = "" if record.session is None else f" session={record.session}"
-    logger.warning("%s", _one_line(f"{record.request_id} {record.model}{session}: {'; '.join(causes)}"))
+    logger.warning("%s", _line(record, "; ".join(causes)))
+
+
+def _log_refusal(record: CallRecord) -> None:
+    """Without the upstream's words: they may repeat what the caller wrote."""
+    for attempt in record.attempts:
+        if attempt.failure is not None and attempt.failure.kind in REFUSALS:
+            status, kind = attempt.failure.status, attempt.failure.kind
+            logger.info("%s", _line(record, f"refused by {attempt.upstream}: {status} {kind}"))
 
 
 def log_notice(notice: Notice) -> None:
     """What happened to an upstream; the numbers ride along as attributes of the log record."""
     text = _one_line(f"{notice.upstream}: {notice.text}")
     logger.warning("%s", text, extra={"upstream": notice.upstream, **notice.data})
+
+
+def _line(record: CallRecord, what: str) -> str:
+    session = "" if record.session is None else f" session={record.session}"
+    return _one_line(f"{record.request_id} {record.model}{session}: {what}")
 
 
 def _one_line(text: str) -> str:

@@ -53,7 +53,7 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 def classify(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
     """The failure behind an answer that is no success. `headers`: names in lower case."""
-    error = _error_object(body)
+    error = error_object(body)
     code, text = _words(error.get("code")), _words(error.get("message"))
     return Failure(
         kind=_kind(status, code, text, error),
@@ -121,7 +121,8 @@ def _shown(status: int, text: str) -> str:
     return (_SECRET.sub("[removed]", text) if status in {401, 403} else text)[:LONGEST_TEXT]
 
 
-def _error_object(body: bytes) -> dict[str, Any]:
+def error_object(body: bytes) -> dict[str, Any]:
+    """The error that a body tells, without its wrapper; empty if it cannot be read."""
     try:
         decoded = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

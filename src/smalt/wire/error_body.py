@@ -6,6 +6,18 @@ from smalt.errors import SmaltError, StreamInterrupted, UpstreamError
 from smalt.types import Operation
 
 
+class Told(msgspec.Struct, frozen=True):
+    """An error of smalt's as its body tells it."""
+
+    message: str
+    type: str
+    code: str
+    retryable: bool
+    resolution: tuple[str, ...]
+    grpc_status: str
+    causes: tuple[str, ...] = ()
+
+
 def error_body(error: SmaltError) -> bytes:
     """JSON body for `error`: OpenAI's four fields, then what helps people and programs further."""
     return msgspec.json.encode({"error": _fields(error)})
@@ -23,7 +35,11 @@ def error_event(error: SmaltError, operation: Operation = Operation.CHAT) -> byt
 
 
 def _fields(error: SmaltError) -> dict[str, object]:
-    partial = {"partial": error.partial} if isinstance(error, StreamInterrupted) and error.partial else {}
+    more: dict[str, object] = {}
+    if isinstance(error, UpstreamError) and error.causes:
+        more["causes"] = error.causes
+    if isinstance(error, StreamInterrupted) and error.partial:
+        more["partial"] = error.partial
     return {
         "message": error.message,
         "type": error.type,
@@ -32,8 +48,16 @@ def _fields(error: SmaltError) -> dict[str, object]:
         "retryable": error.retryable,
         "resolution": error.resolution,
         "grpc_status": error.status,
-        **partial,
+        **more,
     }
+
+
+def read_error(error: object) -> Told | None:
+    """What `error_body` wrote, as decoded from JSON and without its wrapper; None if it did not."""
+    try:
+        return msgspec.convert(error, Told)
+    except msgspec.ValidationError:
+        return None
 
 
 def error_headers(error: SmaltError) -> list[tuple[bytes, bytes]]:

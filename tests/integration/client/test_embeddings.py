@@ -230,7 +230,7 @@ def test_a_part_that_fails_everywhere(fleet: Fleet, embed: Embed, azure: Handle)
         embed(TWO_PARTS)
     (receipt,) = receipts
     assert smalt.receipt(caught.value) == receipt
-    assert (receipt.error, receipt.usage, receipt.cost_nusd) == ("no_upstream_available", None, None)
+    assert (receipt.error, receipt.usage, receipt.cost_nusd) == ("service_unavailable", None, None)
     assert in_flight(fleet) == 0
 
 

@@ -63,7 +63,8 @@ def test_the_version_is_said_both_ways(
         (ConfigurationError("bad:", problems=["one", "two"]), "smalt: bad:\none\ntwo"),
         (
             MissingAuth("no key"),
-            "smalt: no key\n  Set AZURE_OPENAI_API_KEY, or api_keys of the resource in smalt.yaml.",
+            "smalt: no key\n"
+            "  Set AZURE_OPENAI_API_KEY, pass api_key, or give the resource api_keys in smalt.yaml.",
         ),
     ],
 )

@@ -27,7 +27,7 @@ from tests.unit.core.builders import (
 from smalt.core.call import Fail, Relay, Send, Wait
 from smalt.core.settings import RetrySpec
 from smalt.errors import (
-    NoUpstreamAvailable,
+    ServiceUnavailable,
     UpstreamTimeout,
 )
 from smalt.types import Failure, FailureKind, Fate, Usage
@@ -196,7 +196,7 @@ def test_attempts_are_bounded_over_all_upstreams() -> None:
     assert call.next(0) == Send("west/a", 2, 2)
     call.record(BROKEN, 0)
     error = error_of(call.next(0))
-    assert type(error) is NoUpstreamAvailable
+    assert type(error) is ServiceUnavailable
     assert error.causes[-1] == "north/a was not asked"
 
 

@@ -1,17 +1,24 @@
 import pytest
 from tests.unit.core.builders import WINDOW_S, load, spec, state
 
-from smalt.core.final_error import cause, exhausted
+from smalt.core.final_error import cause, exhausted, named
 from smalt.core.health import Cooldown, Rest
 from smalt.core.limits import StandardQuota
 from smalt.core.settings import BreakerSpec, QuotaGroup, Throughput
 from smalt.core.upstream import UpstreamState
 from smalt.errors import (
+    ContentFiltered,
+    ContextTooLong,
     DeploymentNotFound,
     InvalidRequest,
+    NotFound,
     NoUpstreamAvailable,
+    PayloadTooLarge,
+    PermissionDenied,
     RateLimited,
+    ServiceUnavailable,
     SmaltError,
+    Unauthorized,
     UpstreamAuthFailed,
     UpstreamError,
     UpstreamTimeout,
@@ -64,9 +71,12 @@ def error(made: list[AttemptRecord], *states: UpstreamState, now: float = 0) -> 
         ([FailureKind.TIMEOUT, FailureKind.QUOTA], NoUpstreamAvailable),
         ([FailureKind.QUOTA, FailureKind.CREDENTIAL], NoUpstreamAvailable),
         ([FailureKind.QUOTA, FailureKind.CAPACITY], NoUpstreamAvailable),
-        ([FailureKind.SERVER], NoUpstreamAvailable),
+        ([FailureKind.SERVER], ServiceUnavailable),
+        ([FailureKind.SERVER, FailureKind.CAPACITY], ServiceUnavailable),
+        ([FailureKind.SERVER, FailureKind.CONNECT], NoUpstreamAvailable),
         ([FailureKind.CONNECT], NoUpstreamAvailable),
-        ([FailureKind.CAPACITY], NoUpstreamAvailable),
+        ([FailureKind.CAPACITY], ServiceUnavailable),
+        ([FailureKind.CONTEXT], NoUpstreamAvailable),
         ([FailureKind.OVERSIZED], NoUpstreamAvailable),
     ],
 )
@@ -223,7 +233,33 @@ def test_a_request_that_failed_otherwise_is_not_too_large() -> None:
     """Larger than our limit says little if the upstream took it and broke."""
     made = state("east/a", limit_tpm=50)
     found = error(attempts(FailureKind.SERVER), made)
-    assert type(found) is NoUpstreamAvailable
+    assert type(found) is ServiceUnavailable
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "expected"),
+    [
+        (FailureKind.REQUEST, 400, InvalidRequest),
+        (FailureKind.REQUEST, 404, NotFound),
+        (FailureKind.REQUEST, 413, PayloadTooLarge),
+        (FailureKind.REQUEST, 431, InvalidRequest),
+        (FailureKind.CONTENT_FILTER, 400, ContentFiltered),
+        (FailureKind.CONTEXT, 400, ContextTooLong),
+        (FailureKind.CREDENTIAL, 401, Unauthorized),
+        (FailureKind.ACCESS, 403, PermissionDenied),
+        (FailureKind.DEPLOYMENT_NOT_FOUND, 404, DeploymentNotFound),
+        (FailureKind.QUOTA, 429, RateLimited),
+        (FailureKind.SERVER, 500, ServiceUnavailable),
+        (FailureKind.CAPACITY, 503, ServiceUnavailable),
+        (FailureKind.TIMEOUT, 408, UpstreamTimeout),
+        (FailureKind.RESET, None, NoUpstreamAvailable),
+    ],
+)
+def test_an_answer_of_the_upstream_has_a_class(
+    kind: FailureKind, status: int | None, expected: type[SmaltError]
+) -> None:
+    """Though nothing of ours is raised: the answer goes to the caller as it is."""
+    assert named(Failure(kind, "no", status)) is expected
 
 
 def test_a_cause_names_its_region_and_status() -> None:

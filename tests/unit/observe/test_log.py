@@ -37,11 +37,23 @@ def test_a_smooth_call_says_nothing(caplog: pytest.LogCaptureFixture) -> None:
     assert logged(caplog, CALL) == []
 
 
-@pytest.mark.parametrize("kind", [FailureKind.CALLER_LEFT, FailureKind.REQUEST, FailureKind.CONTENT_FILTER])
-def test_what_is_nobodys_trouble_says_nothing(caplog: pytest.LogCaptureFixture, kind: FailureKind) -> None:
-    """A caller who leaves or asks wrongly is no trouble of ours."""
-    record = replace(CALL, upstream=None, attempts=(failed(kind),), usage=None, error="abandoned")
-    assert logged(caplog, record) == []
+def test_a_caller_who_leaves_says_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """That is nobody's trouble."""
+    attempts = (failed(FailureKind.CALLER_LEFT),)
+    assert logged(caplog, replace(CALL, upstream=None, attempts=attempts, error="abandoned")) == []
+
+
+@pytest.mark.parametrize("kind", [FailureKind.REQUEST, FailureKind.CONTENT_FILTER])
+def test_a_refused_request_is_no_warning(caplog: pytest.LogCaptureFixture, kind: FailureKind) -> None:
+    """Who refused it and how, without the words: they may repeat what the caller wrote."""
+    record = replace(CALL, attempts=(failed(kind),), usage=None, error=str(kind))
+    assert logged(caplog, record) == [f"INFO smalt.calls id-1 gpt-4o: refused by west/a: 429 {kind}"]
+
+
+def test_an_error_in_a_stream_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """The upstream's own, after it had begun well."""
+    (line,) = logged(caplog, replace(CALL, error=str(FailureKind.SERVER)))
+    assert line == "WARNING smalt.calls id-1 gpt-4o: answered by east/a; server"
 
 
 def test_a_failover_is_one_line(caplog: pytest.LogCaptureFixture) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from smalt.errors import InvalidRequest, NoUpstreamAvailable, RateLimited, StreamInterrupted
 from smalt.types import Failure, FailureKind, Operation
-from smalt.wire.error_body import error_body, error_event, error_headers
+from smalt.wire.error_body import Told, error_body, error_event, error_headers, read_error
 from smalt.wire.sse import StreamWatch
 
 
@@ -20,8 +20,31 @@ def test_the_shape_every_sdk_reads() -> None:
             "retryable": True,
             "resolution": ["wait"],
             "grpc_status": "RESOURCE_EXHAUSTED",
+            "causes": ["attempt 1/1 on east/a: 429"],
         }
     }
+
+
+def test_a_body_of_ours_is_read_back() -> None:
+    """Everything `explain` needs in another process."""
+    error = RateLimited("no quota", causes=["attempt 1/1 on east/a: 429"], resolution=["wait"])
+    assert read_error(json.loads(error_body(error))["error"]) == Told(
+        "no quota",
+        "rate_limit_error",
+        "rate_limit_exceeded",
+        retryable=True,
+        resolution=("wait",),
+        grpc_status="RESOURCE_EXHAUSTED",
+        causes=("attempt 1/1 on east/a: 429",),
+    )
+
+
+@pytest.mark.parametrize(
+    "error", [None, "busy", {}, {"message": "busy", "code": "429"}, {"grpc_status": "UNAVAILABLE"}]
+)
+def test_a_body_of_azures_is_none_of_ours(error: object) -> None:
+    """Nor is anything else."""
+    assert read_error(error) is None
 
 
 def test_an_error_as_an_event() -> None:
