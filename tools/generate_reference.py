@@ -1,4 +1,5 @@
-"""Write what follows from the schema and the model data: reference pages, smalt.schema.json, .env.example.
+"""Write what follows from the schema, the model data and the errors: reference pages, smalt.schema.json,
+.env.example.
 
 `--check` writes nothing and fails, naming each file that is out of date.
 """
@@ -11,6 +12,7 @@ from typing import Any
 
 from smalt.config import json_schema
 from smalt.config.environment import VARIABLES
+from smalt.errors import BY_CODE, SmaltError
 from smalt.wire.models import ModelData, TokenPrice, model_table
 
 ROOT = Path(__file__).parent.parent
@@ -118,6 +120,49 @@ minute of a provisioned unit, and what an output token weighs. Sources differ by
 | model | operations | prompt | answer | abilities | requests | per PTU | retires |
 |---|---|---|---|---|---|---|---|
 {uses}"""
+
+ERRORS = """\
+# Errors
+
+Every error has a code, an HTTP status and a gRPC status, and says whether the same call may succeed if it is
+made again. This page is generated from `smalt.errors` by `tools/generate_reference.py`. How to read an error:
+[Understand an error](../how-to/understand-an-error.md).
+
+- **In the library** the SDK's own exceptions are raised, such as `openai.RateLimitError` for 429. With
+  smalt's clients their `code` is never empty, and they carry more attributes: `http_status`, `status`
+  (gRPC), `cause`, `retryable`, `retry_after_s`, `resolution`, `causes` (a line for each attempt),
+  `attempts`, `upstream_ids` and `smalt_request_id`. `smalt.explain(exception)` gives the same for any
+  exception, also of an unmodified SDK, of a stream that broke, and of a framework around the SDK.
+- **At the gateway** the body is `{{"error": {{...}}}}` with `message`, `type`, `param`, `code`, `retryable`,
+  `resolution`, `grpc_status` and, where attempts failed, `causes`.
+- **Answers that Azure gave itself** (400, most 404) are passed on as they are, with Azure's own `code`. What
+  stands here is the code that `smalt.explain` says; there, Azure's is `upstream_code`.
+- Errors with no HTTP status come before any call, or in a stream whose status was 200 already.
+- `x-should-retry: false` goes with every error, so that SDKs do not repeat what was tried here.
+
+| code | class | HTTP | gRPC | retryable | cause |
+|---|---|---|---|---|---|
+{table}
+## What to do
+
+{steps}"""
+
+
+def errors_page() -> str:
+    table = "".join(_error_row(error) for error in BY_CODE.values())
+    steps = "\n".join(
+        f"**`{error.code}`**\n\n" + "".join(f"{n}. {step}\n" for n, step in enumerate(error.resolution, 1))
+        for error in BY_CODE.values()
+        if error.resolution
+    )
+    return ERRORS.format(table=table, steps=steps)
+
+
+def _error_row(error: type[SmaltError]) -> str:
+    retryable = "yes" if error.retryable else "no"
+    return _table_row(
+        f"`{error.code}`", f"`{error.__name__}`", error.http_status, error.status, retryable, error.cause()
+    )
 
 
 def models_page() -> str:
@@ -250,6 +295,7 @@ def files() -> dict[str, str]:
     """Everything generated, by path from the root."""
     return {
         "docs/reference/configuration.md": configuration_page(),
+        "docs/reference/errors.md": errors_page(),
         "docs/reference/models.md": models_page(),
         "smalt.schema.json": json.dumps(json_schema(), indent=2) + "\n",
         ".env.example": environment_example(),

@@ -6,7 +6,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
 TOOL = ROOT / "tools" / "generate_reference.py"
-FILES = ("docs/reference/configuration.md", "docs/reference/models.md", "smalt.schema.json", ".env.example")
+FILES = (
+    "docs/reference/configuration.md",
+    "docs/reference/errors.md",
+    "docs/reference/models.md",
+    "smalt.schema.json",
+    ".env.example",
+)
 
 
 def run(tool: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
