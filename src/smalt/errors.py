@@ -124,7 +124,7 @@ class InvalidRequest(RequestError):
     """The request cannot be read or holds a refused value."""
 
     code = "invalid_request_error"
-    resolution = (
+    resolution: tuple[str, ...] = (
         "Mend the parameter the message names: its value, its spelling, or that this model takes it.",
         "Every message needs a role and content; tools need a JSON schema.",
     )

@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 
 from smalt.client.receipts import receipt
 from smalt.core.final_error import cause, named
+from smalt.dispatch.run import UPSTREAM_IDS
 from smalt.errors import (
     BY_CODE,
     NoUpstreamAvailable,
@@ -21,7 +22,6 @@ from smalt.types import AttemptRecord, CallRecord, Failure
 from smalt.wire.classify import classify, classify_event, error_object
 from smalt.wire.error_body import read_error
 
-UPSTREAM_IDS: Final = ("apim-request-id", "x-request-id")  # support asks for the first
 # What `annotated` adds. `message`, `code`, `type` and `request_id` are the SDK's own and stay so.
 ANNOTATIONS: Final = (
     "http_status",
@@ -179,7 +179,8 @@ def _of_record(record: CallRecord) -> dict[str, Any]:
 def _of_headers(headers: Mapping[str, str]) -> dict[str, Any]:
     """For the call of another process: a gateway's, or one that never went through smalt."""
     ours = headers.get("x-smalt-request-id")
-    theirs = {name: headers[name] for name in UPSTREAM_IDS if headers.get(name, ours) != ours}
+    known = sorted(name.decode() for name in UPSTREAM_IDS)
+    theirs = {name: headers[name] for name in known if headers.get(name, ours) != ours}
     return {"request_id": ours, "upstream_ids": theirs}
 
 

@@ -63,8 +63,7 @@ def test_the_version_is_said_both_ways(
         (ConfigurationError("bad:", problems=["one", "two"]), "smalt: bad:\none\ntwo"),
         (
             MissingAuth("no key"),
-            "smalt: no key\n"
-            "  Set AZURE_OPENAI_API_KEY, pass api_key, or give the resource api_keys in smalt.yaml.",
+            f"smalt: no key\n  {MissingAuth.resolution[0]}",
         ),
     ],
 )

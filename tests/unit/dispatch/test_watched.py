@@ -107,6 +107,16 @@ def test_a_caller_who_stops_reading_at_the_end_has_it_all() -> None:
     assert (record.error, record.usage, record.estimated) == (None, Usage(9, 4), False)
 
 
+def test_a_caller_who_stops_reading_at_an_error() -> None:
+    """SDKs raise it and close; the record has it all the same."""
+    office, stream = open_stream()
+    stream.feed(TEXT)
+    stream.feed(b'data: {"error":{"message":"The server had an error","type":"server_error"}}\n\n')
+    stream.leave()
+    (record,) = office.records
+    assert record.error == "server"
+
+
 def test_a_stream_begins_with_its_content() -> None:
     """What comes before is held, and handed over once."""
     _, stream = open_stream()
