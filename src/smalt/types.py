@@ -6,6 +6,8 @@ from enum import StrEnum
 
 from msgspec import Struct, field
 
+AGENT_PREFIX = "agent/"  # of the name an agent is asked for by
+
 
 class Operation(StrEnum):
     """The kinds of API call smalt can route."""
@@ -175,6 +177,12 @@ class CallRecord(Struct, frozen=True, gc=False):
     first_byte_s: float | None = None
     cached: bool = False
     error: str | None = None
+
+    @property
+    def agent(self) -> str | None:
+        """The agent that was asked for, None if it was no agent."""
+        name = self.model.removeprefix(AGENT_PREFIX)
+        return None if name == self.model else name
 
     @property
     def cost_usd(self) -> Decimal | None:

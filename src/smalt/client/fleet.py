@@ -125,8 +125,8 @@ class Fleet:
         return self._made(transport_classes(library or library_of_the_sdk()).asynchronous)
 
     def usage(self, by: Axis = "upstream") -> Mapping[str, Sums]:
-        """Calls, attempts, tokens and cost so far, by upstream, model or tag. The parts of a request that was
-        split are calls of their own."""
+        """Calls, attempts, tokens and cost so far, by upstream, model, tag or agent; by upstream the hours of
+        provisioned deployments, too. The parts of a request that was split are calls of their own."""
         return self._assembly.totals.sums(by)
 
     def status(self) -> Sequence[UpstreamStatus]:

@@ -7,8 +7,9 @@ from smalt.config.document import Finding, KeyPath, meant
 from smalt.config.routes import Plan, is_pattern, plans
 from smalt.config.schema import ModelSettings, Settings
 from smalt.config.upstreams import upstreams
-from smalt.core.routes import AGENT_PREFIX, AZURE_PREFIX, matches
+from smalt.core.routes import AZURE_PREFIX, matches
 from smalt.core.settings import UpstreamSpec
+from smalt.types import AGENT_PREFIX
 from smalt.wire.models import model_table
 
 

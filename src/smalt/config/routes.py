@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from smalt.config.upstreams import is_provisioned
 from smalt.core.residency import why_outside
-from smalt.core.routes import AGENT_PREFIX, AZURE_PREFIX
+from smalt.core.routes import AZURE_PREFIX
 from smalt.core.settings import PoolSpec, UpstreamSpec
+from smalt.types import AGENT_PREFIX
 
 if TYPE_CHECKING:
     from smalt.config.schema import Settings

@@ -8,11 +8,11 @@ from smalt.core.call import Asker, Call, Shared
 from smalt.core.estimate import TokenEstimate
 from smalt.core.limits import StandardQuota
 from smalt.core.line import Line
-from smalt.core.routes import AGENT_PREFIX, AZURE_PREFIX, Route, best_pattern, pattern_route, route, single
+from smalt.core.routes import AZURE_PREFIX, Route, best_pattern, pattern_route, route, single
 from smalt.core.settings import BreakerSpec, EngineSettings, QuotaGroup, UpstreamSpec
 from smalt.core.upstream import UpstreamState, UpstreamStatus, status
 from smalt.errors import ModelNotAvailableError
-from smalt.types import Facts, Notice
+from smalt.types import AGENT_PREFIX, Facts, Notice
 
 MAX_UNLISTED: Final = 1_000  # upstreams and routes made for names that callers bring
 

@@ -13,7 +13,6 @@ from smalt.errors import InvalidRequest, UpstreamError
 from smalt.types import Facts
 
 AZURE_PREFIX = "azure/"
-AGENT_PREFIX = "agent/"
 
 Tiers = tuple[tuple[UpstreamState, ...], ...]
 

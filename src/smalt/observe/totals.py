@@ -1,41 +1,54 @@
-"""Sums over all calls of a process, by upstream, by model and by tag."""
+"""Sums over all calls of a process, by upstream, model, tag and agent."""
 
 import threading
+import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, get_args
 
+from smalt.observe.ptu import Provisioned, PtuHours, reconfigured
 from smalt.types import CallRecord, Fate, Usage
 
-Axis = Literal["upstream", "model", "tag"]
+Axis = Literal["upstream", "model", "tag", "agent"]
 
 
 @dataclass(slots=True)
 class Sums:
     """`calls`: answered here. `attempts`: sent here, `failed_attempts` of them without an answer.
     `cost_nusd`: of the calls whose price is known; `unpriced_calls` counts the others. `cached_calls`:
-    answered from memory, by nobody: they are in no other sum, so that these equal the upstreams' bill."""
+    answered from memory, by nobody: they are in no other sum, so that these equal the upstreams' bill.
+    `cached_tokens`: of the input, read from Azure's prompt cache.
+
+    Of a provisioned upstream with `ptu`, whose tokens cost nothing: `ptu_hours`, what is billed in their
+    place, since the fleet knows it, busy or idle; `ptu_used`, the share of these hours' throughput that the
+    tokens above are, None if it is not known. What others use of it is not seen.
+    """
 
     calls: int = 0
     attempts: int = 0
     failed_attempts: int = 0
     input_tokens: int = 0
+    cached_tokens: int = 0
     output_tokens: int = 0
     cost_nusd: int = 0
     unpriced_calls: int = 0
     estimated_calls: int = 0
     cached_calls: int = 0
+    ptu_hours: float | None = None
+    ptu_used: float | None = None
 
 
 @dataclass(slots=True)
 class Totals:
-    """A sink that adds up. Safe for threads."""
+    """A sink that adds up. Safe for threads. `clock`: monotonic, in seconds."""
 
+    clock: Callable[[], float] = time.monotonic
     errors: int = 0
     _sums: dict[Axis, dict[str, Sums]] = field(
-        default_factory=lambda: {axis: defaultdict(Sums) for axis in ("upstream", "model", "tag")}
+        default_factory=lambda: {axis: defaultdict(Sums) for axis in get_args(Axis)}
     )
+    _ptu: dict[str, PtuHours] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __call__(self, record: CallRecord) -> None:
@@ -52,19 +65,35 @@ class Totals:
                 for sums in self._of(record, record.upstream):
                     _add(sums, record, record.usage)
 
+    def provision(self, deployments: Mapping[str, Provisioned]) -> None:
+        """The hours of these run from now on, unless they do so already, and of no others."""
+        with self._lock:
+            self._ptu = reconfigured(self._ptu, deployments, self.clock())
+
     def sums(self, by: Axis) -> Mapping[str, Sums]:
         with self._lock:
-            return {name: replace(sums) for name, sums in self._sums[by].items()}
+            found = {name: replace(sums) for name, sums in self._sums[by].items()}
+            if by == "upstream" and self._ptu:
+                self._add_hours(found, self.clock())
+        return found
+
+    def _add_hours(self, found: dict[str, Sums], now: float) -> None:
+        for name, meter in self._ptu.items():
+            sums = found.setdefault(name, Sums())
+            usage = Usage(sums.input_tokens, sums.output_tokens, sums.cached_tokens)
+            sums.ptu_hours, sums.ptu_used = meter.hours_at(now), meter.used(usage, now)
 
     def _of(self, record: CallRecord, *upstreams: str) -> Sequence[Sums]:
         by_upstream = [self._sums["upstream"][name] for name in upstreams]
         by_tag = [self._sums["tag"][tag] for tag in record.tags]
-        return *by_upstream, self._sums["model"][record.model], *by_tag
+        by_agent = [] if record.agent is None else [self._sums["agent"][record.agent]]
+        return *by_upstream, self._sums["model"][record.model], *by_tag, *by_agent
 
 
 def _add(sums: Sums, record: CallRecord, usage: Usage) -> None:
     sums.calls += 1
     sums.input_tokens += usage.input_tokens
+    sums.cached_tokens += usage.cached_tokens
     sums.output_tokens += usage.output_tokens
     sums.estimated_calls += record.estimated
     if record.cost_nusd is None:

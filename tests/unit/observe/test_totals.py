@@ -1,9 +1,12 @@
 import threading
+from itertools import count
 
 from msgspec.structs import replace
 
+from smalt.observe.ptu import Provisioned
 from smalt.observe.totals import Sums, Totals
 from smalt.types import AttemptRecord, CallRecord, Failure, FailureKind, Fate, Operation, Usage
+from smalt.wire.models import Throughput
 
 ANSWERED = AttemptRecord("east/a", "eastus", 1, 5, Fate.BILLED, None, 0.1)
 REFUSED = AttemptRecord("west/a", "westus", 1, 5, Fate.FREE, Failure(FailureKind.QUOTA, "full", 429), 0.1)
@@ -88,3 +91,30 @@ def test_threads_lose_nothing() -> None:
     for thread in threads:
         thread.join()
     assert totals.sums("upstream")["east/a"].input_tokens == 8 * 500 * 100
+
+
+def test_calls_for_an_agent_add_up_under_its_name() -> None:
+    """Besides the name that was asked for; other calls are no agent's."""
+    totals = Totals()
+    totals(CALL)
+    totals(replace(CALL, model="agent/guide"))
+    assert {name: sums.calls for name, sums in totals.sums("agent").items()} == {"guide": 1}
+    assert {name: sums.calls for name, sums in totals.sums("model").items()} == {
+        "gpt-4o": 1,
+        "agent/guide": 1,
+    }
+
+
+def test_the_hours_of_provisioned_upstreams() -> None:
+    """Busy or idle, beside the tokens that cost nothing; how much of their throughput these were."""
+    clock = count(0, 3_600)
+    totals = Totals(clock=lambda: float(next(clock)))
+    unit = Throughput(1_000, output_weight=4, cached_weight=0.0)
+    totals.provision({"east/a": Provisioned(50, unit), "west/a": Provisioned(15)})
+    usage = Usage(1_000_000, 200_000, cached_tokens=300_000)
+    totals(replace(CALL, usage=usage, cost_nusd=0))
+    sums = totals.sums("upstream")
+    assert (sums["east/a"].cost_nusd, sums["east/a"].cached_tokens) == (0, 300_000)
+    assert (sums["east/a"].ptu_hours, sums["east/a"].ptu_used) == (50, 1_500_000 / 3_000_000)
+    assert sums["west/a"] == Sums(ptu_hours=15)
+    assert totals.sums("model")["gpt-4o"].ptu_hours is None
