@@ -15,7 +15,8 @@ SmaltError
 │   ├── ModelNotAvailableError
 │   ├── NotFound
 │   ├── UnsupportedOperation
-│   └── PayloadTooLarge
+│   ├── PayloadTooLarge
+│   └── BudgetExceeded
 └── UpstreamError                the other side failed
     ├── DeploymentNotFound
     ├── UpstreamAuthFailed
@@ -210,6 +211,16 @@ class PayloadTooLarge(RequestError):
     code = "payload_too_large"
     http_status = 413
     resolution = ("Send less at a time: fewer or smaller images, files or texts.",)
+
+
+class BudgetExceeded(RequestError):
+    """The request may take more tokens than a budget of one's own has left. It was not sent."""
+
+    code = "budget_exceeded"
+    type = "insufficient_quota"
+    http_status = 429
+    status = "RESOURCE_EXHAUSTED"
+    resolution = ("Wait for the next period, raise the budget in smalt.yaml, or lower max_tokens.",)
 
 
 class UpstreamError(SmaltError):

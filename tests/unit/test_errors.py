@@ -31,6 +31,7 @@ PROMISES = {
     "not_found": (404, "NOT_FOUND", False),
     "unsupported_operation": (400, "INVALID_ARGUMENT", False),
     "payload_too_large": (413, "INVALID_ARGUMENT", False),
+    "budget_exceeded": (429, "RESOURCE_EXHAUSTED", False),
     "DeploymentNotFound": (404, "NOT_FOUND", False),
     "upstream_auth_failed": (502, "UNAVAILABLE", False),
     "unauthorized": (401, "UNAUTHENTICATED", False),
