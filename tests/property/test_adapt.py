@@ -7,7 +7,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from smalt.emulator.functions import _NAME as AZURES_NAME
+from smalt.types import Operation
 from smalt.wire import rewrite, strict_schemas, tool_names
+from smalt.wire.defaults import fill
+from smalt.wire.models import model_data
 
 texts = st.text(max_size=12)
 names = st.one_of(
@@ -175,3 +178,33 @@ def test_the_cap_keeps_its_value(members: dict[str, Any]) -> None:
     told = json.loads(capped)
     assert told.pop("max_completion_tokens") == members["max_tokens"]
     assert told == {key: value for key, value in members.items() if key not in CAPS}
+
+
+filled = st.fixed_dictionaries(
+    {},
+    optional={
+        "temperature": st.floats(0, 2),
+        "max_tokens": st.integers(1, 9_000),
+        "seed": st.integers(0),
+        "reasoning_effort": st.sampled_from(["low", "high"]),
+    },
+)
+
+
+@given(bodies, filled, st.sampled_from(list(Operation)), st.sampled_from([None, "gpt-4o", "o3"]))
+@example({"max_completion_tokens": 5}, {"max_tokens": 800}, Operation.CHAT, "gpt-4o")
+def test_defaults_change_nothing_that_is_said(
+    members: dict[str, Any], defaults: dict[str, Any], operation: Operation, model: str | None
+) -> None:
+    """They only add, no more than they are, a cap only where there was none; and nothing a second time."""
+    body, data = dumped(members), model_data(model) if model else None
+    sent, told = fill(body, operation, defaults, data)
+    after = json.loads(sent)
+    assert {name: after[name] for name in members if members[name] is not None} == {
+        name: value for name, value in members.items() if value is not None
+    }
+    added = [name for name, value in after.items() if value is not None and members.get(name) is None]
+    assert len(added) == len(told) <= len(defaults)
+    if any(members.get(name) is not None for name in CAPS):
+        assert CAPS.isdisjoint(added)
+    assert fill(sent, operation, defaults, data) == (sent, [])

@@ -4,6 +4,8 @@ Members keep their order; space between them goes, and of members with the same 
 All functions raise InvalidRequest for a body that cannot be taken apart.
 """
 
+from collections.abc import Mapping
+
 import msgspec
 
 from smalt.errors import InvalidRequest
@@ -16,15 +18,16 @@ _INCLUDE_USAGE = msgspec.Raw(b'{"include_usage":true}')
 
 def set_model(body: bytes, model: str) -> bytes:
     """`body` with another model name."""
-    return _replace(body, "model", msgspec.Raw(msgspec.json.encode(model)))
+    return set_members(body, {"model": msgspec.Raw(msgspec.json.encode(model))})
 
 
 def ask_for_usage(body: bytes) -> bytes:
     """`body` of a streamed request with `stream_options.include_usage` on; other options are kept."""
     options = _members(body).get("stream_options")
     if options is None or bytes(options) == b"null":
-        return _replace(body, "stream_options", _INCLUDE_USAGE)
-    return _replace(body, "stream_options", msgspec.Raw(_replace(bytes(options), "include_usage", _TRUE)))
+        return set_members(body, {"stream_options": _INCLUDE_USAGE})
+    asking = set_members(bytes(options), {"include_usage": _TRUE})
+    return set_members(body, {"stream_options": msgspec.Raw(asking)})
 
 
 def cap_completion_tokens(body: bytes) -> bytes:
@@ -37,10 +40,14 @@ def cap_completion_tokens(body: bytes) -> bytes:
     return msgspec.json.encode({names.get(name, name): value for name, value in members.items()})
 
 
-def _replace(body: bytes, key: str, value: msgspec.Raw) -> bytes:
-    members = _members(body)
-    members[key] = value
-    return msgspec.json.encode(members)
+def said(body: bytes) -> frozenset[str]:
+    """The members that are not null."""
+    return frozenset(name for name, value in _members(body).items() if value != _NULL)
+
+
+def set_members(body: bytes, values: Mapping[str, msgspec.Raw]) -> bytes:
+    """`body` with these members, JSON by name."""
+    return msgspec.json.encode({**_members(body), **values})
 
 
 def _members(body: bytes) -> dict[str, msgspec.Raw]:

@@ -1,9 +1,10 @@
 import json
 
 import pytest
+from msgspec import Raw
 
 from smalt.errors import InvalidRequest
-from smalt.wire.rewrite import ask_for_usage, cap_completion_tokens, set_model
+from smalt.wire.rewrite import ask_for_usage, cap_completion_tokens, said, set_members, set_model
 
 
 def test_only_the_model_changes() -> None:
@@ -25,6 +26,17 @@ def test_a_strange_name_is_quoted() -> None:
 def test_a_repeated_member_is_sent_once() -> None:
     """Where a name comes twice the last one stays, so nobody can smuggle a second model past us."""
     assert set_model(b'{"model":"x","a":1,"model":"y","a":2}', "b") == b'{"model":"b","a":2}'
+
+
+def test_members_are_set() -> None:
+    """Those that are there in their place, others at the end; the rest keeps its bytes."""
+    values = {"a": Raw(b"null"), "c": Raw(b'{"d":1.0}')}
+    assert set_members(b'{"a":1,"b":[ 2 ]}', values) == b'{"a":null,"b":[ 2 ],"c":{"d":1.0}}'
+
+
+def test_what_a_body_says() -> None:
+    """Null says nothing."""
+    assert said(b'{"a":null,"b":0,"c":false,"d":"null"}') == {"b", "c", "d"}
 
 
 @pytest.mark.parametrize(
