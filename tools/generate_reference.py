@@ -58,11 +58,14 @@ models:
     route: [east/gpt-4o-ptu, [east/gpt-4o, sweden/gpt-4o]]   # in order; an inner list shares the load
     strategy: least_latency
     fallbacks: [gpt-4o-mini]      # when none of these is free
+    defaults: {temperature: 0.2, max_tokens: 800}   # for requests that leave them out
   gpt-4.1: {residency: eu}        # never served elsewhere, whatever fails
   "o*": {route: [sweden]}         # any other name that matches: the deployment of that name there
 residency: {eu: [swedencentral, westeurope]}
 agents:
-  guide: {model: gpt-4o, needs: [tools]}   # asked for as the model agent/guide
+  guide: {model: gpt-4o, needs: [tools], temperature: 0.9}   # asked for as the model agent/guide
+budgets:
+  - {tokens: 5M, per: month}      # see "Limit what a feature may spend"
 ```
 
 `smalt check` shows what follows from it, and whom a residency shuts out, with the reason.

@@ -7,14 +7,19 @@ from urllib.parse import urlsplit
 
 from smalt.auth.api_key import ApiKey
 from smalt.config import Settings, freeze
-from smalt.config.freeze import own_prices
+from smalt.config.defaults import defaults
+from smalt.config.freeze import budgets, own_prices
 from smalt.config.schema import Resource
+from smalt.core.budgets import Budgets
 from smalt.core.engine import Engine
 from smalt.dispatch.cache import AnswerCache
 from smalt.dispatch.dispatcher import Dispatcher, Sink
 from smalt.dispatch.target import Origin, Target, Timeouts
 from smalt.observe.log import log_notice, log_trouble
+from smalt.observe.ptu import Provisioned
 from smalt.observe.totals import Totals
+from smalt.wire.defaults import Defaults
+from smalt.wire.models import model_data
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +40,29 @@ def assemble(settings: Settings, sinks: Sequence[Sink] = (), *, before: Assembly
     is known of its upstreams lives on. A cache begins empty: the same model may be another one now.
     """
     frozen, timeouts, cache = freeze(settings), settings.timeouts, settings.cache
+    specs, filled_in = budgets(settings), defaults(settings)
     if before is None:
         totals, lock, engine = Totals(), None, Engine(frozen)
+        spent = Budgets(specs)
     else:
         totals, lock = before.totals, before.dispatcher.lock
         with lock:
             engine = Engine(frozen, before.dispatcher.engine.registry)
+            spent = Budgets(specs, before.dispatcher.budgets)
+    totals.provision(_provisioned(settings))
     return Assembly(
         dispatcher=Dispatcher(
-            engine, (totals, log_trouble, *sinks), (log_notice,), own_prices(settings), lock
+            engine,
+            (totals, log_trouble, *sinks),
+            (log_notice,),
+            own_prices(settings),
+            lock,
+            budgets=spent if specs else None,
+            defaults=filled_in,
         ),
         targets={
-            name: _target(resource, adapt=settings.adapt) for name, resource in settings.resources.items()
+            name: _target(resource, filled_in, adapt=settings.adapt)
+            for name, resource in settings.resources.items()
         },
         timeouts=Timeouts(
             timeouts.connect_s, timeouts.total_s, timeouts.stream_first_byte_s, timeouts.stream_idle_s
@@ -56,7 +72,18 @@ def assemble(settings: Settings, sinks: Sequence[Sink] = (), *, before: Assembly
     )
 
 
-def _target(resource: Resource, *, adapt: bool) -> Target:
+def _provisioned(settings: Settings) -> dict[str, Provisioned]:
+    """Deployments by upstream whose hours are billed, as far as their number of units is told."""
+    return {
+        f"{resource_name}/{name}": Provisioned(deployment.ptu, data.throughput if data else None)
+        for resource_name, resource in settings.resources.items()
+        for name, deployment in resource.deployments.items()
+        if deployment.ptu is not None
+        for data in [model_data(deployment.model)]
+    }
+
+
+def _target(resource: Resource, filled_in: Mapping[str, Defaults], *, adapt: bool) -> Target:
     url = urlsplit(resource.base_url)
     tls = url.scheme == "https"
     return Target(
@@ -67,6 +94,12 @@ def _target(resource: Resource, *, adapt: bool) -> Target:
         base_path=url.path.rstrip("/"),
         region=resource.region,
         models={name: deployment.model for name, deployment in resource.deployments.items()},
+        versions={
+            name: deployment.api_version
+            for name, deployment in resource.deployments.items()
+            if deployment.api_version is not None
+        },
+        defaults=filled_in,
         adapt=adapt,
     )
 

@@ -102,6 +102,37 @@ def test_own_prices_reach_the_calls() -> None:
     assert dispatcher.cost_nusd(spec, Usage(1_000, 100)) == 2_000_000 + 800_000
 
 
+def test_defaults_reach_the_call_and_its_request() -> None:
+    """The call is charged with the cap that is filled in."""
+    models = {"gpt-4o": {"defaults": {"max_tokens": 800}}}
+    assembly = assemble(Settings.model_validate(settings().model_dump() | {"models": models}))
+    call = assembly.dispatcher.open(Facts(Operation.CHAT, "gpt-4o"), "id-1", total_s=1)
+    assert call.facts.max_tokens == 800
+    outgoing = assembly.targets["east"].outgoing(call.facts, "prod", b"{}")
+    assert outgoing.body == b'{"max_tokens":800}'
+
+
+def test_a_deployment_may_have_a_version_of_its_own() -> None:
+    """The others have that of the resource."""
+    deployments = {"prod": {"model": "m", "api_version": "2024-06-01"}, "other": {"model": "m"}}
+    assert target_of(deployments=deployments).versions == {"prod": "2024-06-01"}
+
+
+def test_hours_run_for_what_is_provisioned() -> None:
+    """Idle or not, as soon as it is configured; on a reload they go on."""
+    deployments = {
+        "p": {"model": "gpt-4o", "sku": "ProvisionedManaged", "ptu": 50},
+        "prod": {"model": "gpt-4o"},
+    }
+    before = assemble(settings(deployments=deployments))
+    totals = assemble(settings(deployments=deployments), before=before).totals
+    first = totals.sums("upstream")
+    assert list(first) == ["east/p"]
+    assert first["east/p"].ptu_hours is not None
+    assert 0 < first["east/p"].ptu_hours < 1
+    assert first["east/p"].ptu_used == 0
+
+
 def test_nothing_assembled_shows_a_key() -> None:
     """Neither the whole nor its parts."""
     assembly = assemble(settings())

@@ -6,6 +6,8 @@ from smalt.config.endpoint import is_private_link
 from smalt.config.freeze import DEFAULT_RESOURCE, has_residency
 from smalt.config.schema import Deployment, Settings
 from smalt.config.upstreams import is_provisioned, throughput
+from smalt.wire.defaults import refuses
+from smalt.wire.models import model_data
 
 
 def warnings(settings: Settings) -> tuple[str, ...]:
@@ -23,11 +25,24 @@ def _warnings(settings: Settings) -> Iterator[str]:
         for deployment_name, deployment in resource.deployments.items():
             if is_provisioned(deployment.sku) and throughput(deployment) is None:
                 yield f"resources.{name}.deployments.{deployment_name}: {_not_followed(deployment)}"
+    yield from _of_defaults(settings)
     if DEFAULT_RESOURCE in settings.resources and has_residency(settings):
         yield (
             f"resources.{DEFAULT_RESOURCE}: only its listed deployments are served, because of the residency "
             "of a model"
         )
+
+
+def _of_defaults(settings: Settings) -> Iterator[str]:
+    """Those that would never be sent to the model they are written for."""
+    written = [
+        (f"models.{model}.defaults", model, served.defaults) for model, served in settings.models.items()
+    ]
+    written += [(f"agents.{name}", agent.model, agent) for name, agent in settings.agents.items()]
+    for path, model, parameters in written:
+        for name in parameters.given:
+            if refuses(model_data(model), name):
+                yield f"{path}.{name}: {model} does not take it; it is left out where that model answers"
 
 
 def _not_followed(deployment: Deployment) -> str:

@@ -1,7 +1,7 @@
 """Whether settings make sense together. Every problem is found, none stops the search."""
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from datetime import date
 
 from pydantic import SecretStr
@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from smalt.config.check_routes import of_routes, of_unserved
 from smalt.config.document import Document, Finding, KeyPath, meant
 from smalt.config.freeze import DEFAULT_RESOURCE
-from smalt.config.schema import Deployment, Resource, Settings
+from smalt.config.schema import Budget, Deployment, Resource, Settings
 from smalt.config.shape import shape
 from smalt.config.unbuilt import MESSAGE, unbuilt
 from smalt.config.upstreams import is_provisioned
@@ -48,6 +48,7 @@ def _findings(settings: Settings) -> Iterator[Finding]:
         yield from _of_resource(name, resource, settings.quotas)
     yield from of_routes(settings)
     yield from _of_prices(settings)
+    yield from _of_budgets(settings.budgets)
     if settings.cache.model_fields_set == {"ttl_s"}:
         yield Finding(("cache", "size"), "size is required: the most answers to keep")
     yield from _of_gateway(settings)
@@ -72,6 +73,8 @@ def _of_resource(name: str, resource: Resource, quotas: Collection[str]) -> Iter
         yield Finding(path, "deployment ID is required: name at least one deployment", InvalidDeployment)
     for deployment_name, deployment in resource.deployments.items():
         yield from _of_deployment((*path, deployment_name), deployment, quotas)
+        if deployment.api_version is not None:
+            yield from _of_own_version((*path, deployment_name, "api_version"), deployment, resource)
 
 
 def _of_api_keys(path: KeyPath, resource: Resource) -> Iterator[Finding]:
@@ -114,6 +117,25 @@ def _of_deployment(path: KeyPath, deployment: Deployment, quotas: Collection[str
                 yield Finding((*path, key), "does not apply beside ptu; remove one of the two")
 
 
+def _of_own_version(path: KeyPath, deployment: Deployment, resource: Resource) -> Iterator[Finding]:
+    on_v1 = "v1" in (resource.api, resource.api_version) or resource.api_version in ("preview", "latest")
+    if resource.kind == "openai" or on_v1:
+        yield Finding(path, "only for resources that are asked by the classic API")
+    elif not _is_date(deployment.api_version or ""):
+        yield Finding(path, "expected a version such as 2024-10-21 or 2025-04-01-preview")
+
+
+def _of_budgets(budgets: Sequence[Budget]) -> Iterator[Finding]:
+    known: dict[tuple[str | None, str], int] = {}
+    for index, budget in enumerate(budgets):
+        path: KeyPath = ("budgets", index)
+        if budget.tokens is None:
+            yield Finding((*path, "tokens"), "tokens is required: how many may be spent")
+        first = known.setdefault((budget.tag, budget.per), index)
+        if first != index:
+            yield Finding(path, f"for the same calls and period as budgets[{first}]; keep one of the two")
+
+
 def _of_prices(settings: Settings) -> Iterator[Finding]:
     models = {d.model for resource in settings.resources.values() for d in resource.deployments.values()}
     for model, price in settings.prices.items():
@@ -150,8 +172,11 @@ def _of_gateway(settings: Settings) -> Iterator[Finding]:
 
 
 def _is_api_version(text: str) -> bool:
-    if text in ("v1", "preview", "latest"):
-        return True
+    return text in ("v1", "preview", "latest") or _is_date(text)
+
+
+def _is_date(text: str) -> bool:
+    """With or without -preview."""
     try:
         return date.fromisoformat(text.removesuffix("-preview")).isoformat() == text.removesuffix("-preview")
     except ValueError:

@@ -5,7 +5,7 @@ from graphlib import CycleError, TopologicalSorter
 
 from smalt.config.document import Finding, KeyPath, meant
 from smalt.config.routes import Plan, is_pattern, plans
-from smalt.config.schema import ModelSettings, Settings
+from smalt.config.schema import ModelSettings, Parameters, Settings
 from smalt.config.upstreams import upstreams
 from smalt.core.routes import AZURE_PREFIX, matches
 from smalt.core.settings import UpstreamSpec
@@ -71,6 +71,8 @@ def _of_pattern(pattern: str, served: ModelSettings, settings: Settings) -> Iter
     for key in ("fallbacks", "residency"):
         if getattr(served, key):
             yield Finding((*path, key), "not for patterns; name the models themselves")
+    if served.defaults != Parameters():
+        yield Finding((*path, "defaults"), "not for patterns; name the models themselves")
     fenced = [name for name, other in settings.models.items() if other.residency and matches(pattern, name)]
     for index, pool in enumerate(served.route):
         for reference in pool:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from smalt.config.routes import is_pattern, plans, why_excluded
 from smalt.config.upstreams import upstreams
+from smalt.core.budgets import BudgetSpec
 from smalt.core.settings import BreakerSpec, EngineSettings, PatternSpec, RetrySpec, RouteSpec
 from smalt.wire.models import TokenPrice
 
@@ -41,6 +42,13 @@ def freeze(settings: "Settings") -> EngineSettings:
         retry=RetrySpec(retry.max_attempts, retry.base_s, retry.cap_s, retry.jitter_s, retry.after_timeout),
         breaker=BreakerSpec(breaker.failures, breaker.open_s),
         default_resource=DEFAULT_RESOURCE if has_default else None,
+    )
+
+
+def budgets(settings: "Settings") -> tuple[BudgetSpec, ...]:
+    """Of checked settings."""
+    return tuple(
+        BudgetSpec(budget.tokens, budget.per, budget.tag) for budget in settings.budgets if budget.tokens
     )
 
 

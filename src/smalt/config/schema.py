@@ -22,6 +22,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from smalt.config.endpoint import base_url
+from smalt.core.budgets import Period
 from smalt.core.settings import StrategyName
 
 _FACTORS = {"": 1, "k": 1_000, "m": 1_000_000}
@@ -74,6 +75,16 @@ Delay = Annotated[
     _number("expected a number of seconds, 0 or more", lambda n: n >= 0),
     _number_schema("number", minimum=0),
 ]
+
+
+def _between(least: int, most: int) -> tuple[BeforeValidator, WithJsonSchema]:
+    reader = _number(f"expected a number from {least} to {most}", lambda n: least <= n <= most)
+    return reader, _number_schema("number", minimum=least, maximum=most)
+
+
+Temperature = Annotated[float, *_between(0, 2)]
+Probability = Annotated[float, *_between(0, 1)]
+Penalty = Annotated[float, *_between(-2, 2)]
 
 
 def _usd(value: object) -> object:
@@ -156,6 +167,11 @@ class Deployment(Section):
         description="What Azure grants, in requests per minute. Absent: what comes with quota_tpm, for "
         "standard deployment types and models of which that is known.",
     )
+    api_version: str | None = Field(
+        default=None,
+        description="Version of the classic API for this deployment: YYYY-MM-DD or YYYY-MM-DD-preview. "
+        "Absent: the resource's.",
+    )
     quota: str | None = Field(
         default=None, description="Name of a quota, under `quotas`, that it shares with other deployments."
     )
@@ -222,6 +238,29 @@ class Resource(Section):
         return base_url(self.endpoint, azure=self.kind == "azure", allow_http=self.allow_http)
 
 
+class Parameters(Section):
+    """Parameters of requests that leave them out."""
+
+    temperature: Temperature | None = Field(default=None, description="Sampling temperature, 0 to 2.")
+    top_p: Probability | None = Field(default=None, description="Nucleus sampling, 0 to 1.")
+    max_tokens: Count | None = Field(
+        default=None,
+        description="Most tokens of an answer, by the name that the operation and the model have for it.",
+    )
+    frequency_penalty: Penalty | None = Field(default=None, description="Of repeated tokens, -2 to 2.")
+    presence_penalty: Penalty | None = Field(default=None, description="Of tokens said before, -2 to 2.")
+    seed: Whole | None = Field(default=None, description="For answers that repeat as far as they can.")
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = Field(
+        default=None, description="How long a reasoning model thinks; each knows some of these words."
+    )
+
+    @property
+    def given(self) -> dict[str, int | float | str]:
+        """Those that are set, by name."""
+        values = ((name, getattr(self, name)) for name in Parameters.model_fields)
+        return {name: value for name, value in values if value is not None}
+
+
 class ModelSettings(Section):
     """How one model is served, where the default is not wanted."""
 
@@ -244,16 +283,19 @@ class ModelSettings(Section):
         description="Name of a residency zone. No upstream outside serves this model, not as a fallback and "
         "not by the name of a deployment; and `azure/<deployment>` reaches listed deployments only.",
     )
+    defaults: Parameters = Field(
+        default=Parameters(),
+        description="Parameters for requests that ask for this model, or a deployment of it, and leave them "
+        "out. Declared in `x-smalt-rewrites`; not sent where the model that answers is known to refuse them.",
+    )
 
 
-class Agent(Section):
-    """Named defaults, asked for as the model `agent/<name>`."""
+class Agent(Parameters):
+    """Named defaults, asked for as the model `agent/<name>`: its parameters, before those of its model."""
 
     model_config = ConfigDict(json_schema_extra={"required": ["model"]})
 
     model: str = Field(default="", description="The model used. Required.")
-    temperature: float | None = _later("Sampling temperature.")
-    max_tokens: Count | None = _later("Most tokens of an answer.")
     needs: tuple[Literal["tools", "vision", "structured_outputs", "reasoning"], ...] = Field(
         default=(), description="Abilities that upstreams must have; fallbacks without them are left out."
     )
@@ -315,6 +357,24 @@ class OwnPrice(Section):
     )
     cache_write_usd: Usd | None = Field(
         default=None, description="Input written to the prompt cache. Absent: as input."
+    )
+
+
+class Budget(Section):
+    """Tokens that may be spent in a period; a call that may take more is refused before it is sent."""
+
+    model_config = ConfigDict(json_schema_extra={"required": ["tokens"]})
+
+    tokens: Tokens | None = Field(
+        default=None, description="Input and output together: 1000000, 1000k or 1M. Required."
+    )
+    per: Period = Field(
+        default="total",
+        description="A period of the calendar, in UTC; `total`: since the fleet was made.",
+    )
+    tag: str | None = Field(
+        default=None,
+        description="Only the calls with this tag count. Absent: all do. The gateway knows no tags yet.",
     )
 
 
@@ -394,7 +454,10 @@ class Settings(Section):
     degraded: dict[str, Degraded] = _later("Answers by model for when nothing is available.", {})
     gateway: Gateway = Field(default=Gateway(), description="The server.")
     teams: dict[str, Any] = _later("Teams by name.", {})
-    budgets: list[Any] = _later("Money or tokens per period.", [])
+    budgets: tuple[Budget, ...] = Field(
+        default=(),
+        description="Tokens per period. Counted in memory, by each process for itself.",
+    )
     policies: list[Any] = _later("What callers may do.", [])
     prices: dict[str, OwnPrice] = Field(
         default={},

@@ -156,9 +156,9 @@ class Call:
         self._left = False
 
     @property
-    def prompt_tokens(self) -> int:
+    def load(self) -> Load:
         """Estimate."""
-        return self._load.input_tokens
+        return self._load
 
     def explain(self) -> Sequence[Decision]:
         """Every choice so far, with what it was made of."""

@@ -5,23 +5,33 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, TypeVar
 
 from msgspec import Struct
 
+from smalt.core.budgets import Budgets, Hold
 from smalt.core.call import Fail, Relay, Step
 from smalt.core.decision import Decision
 from smalt.core.engine import Engine
 from smalt.core.settings import UpstreamSpec
 from smalt.core.upstream import UpstreamStatus
-from smalt.types import AttemptRecord, CallRecord, Facts, Failure, Notice, QuotaHints, Usage
+from smalt.errors import BudgetExceeded
+from smalt.types import AttemptRecord, CallRecord, Facts, Failure, Fate, Notice, QuotaHints, Usage
+from smalt.wire.defaults import Defaults, capped
 from smalt.wire.models import TokenPrice, model_behind, model_table
 from smalt.wire.prices import price_of
 
 ResultT = TypeVar("ResultT")
 Sink = Callable[[CallRecord], None]
 NoticeSink = Callable[[Notice], None]
+_MAY_BE_BILLED = frozenset({Fate.BILLED, Fate.UNKNOWN})
+
+
+def wall_clock() -> datetime:
+    """For the periods of budgets."""
+    return datetime.now(UTC)
 
 
 def new_id() -> str:
@@ -56,6 +66,7 @@ class Dispatcher:
     under it no I/O, no log, no await. `sinks` are told each ended call, `notice_sinks` what happens to
     upstreams, outside the lock; they must return quickly and not raise. `own_prices`: by model, in place of
     the list prices. `lock`: that of a dispatcher this one replaces, whose engine had the same registry.
+    `budgets`: None if there are none. `defaults`: parameters by the name asked for.
     """
 
     def __init__(
@@ -65,12 +76,17 @@ class Dispatcher:
         notice_sinks: Sequence[NoticeSink] = (),
         own_prices: Mapping[str, TokenPrice] = MappingProxyType({}),
         lock: AbstractContextManager[Any] | None = None,
+        *,
+        budgets: Budgets | None = None,
+        defaults: Mapping[str, Defaults] = MappingProxyType({}),
     ) -> None:
         self._engine = engine
         self._lock: AbstractContextManager[Any] = lock or threading.Lock()
         self._sinks = tuple(sinks)
         self._notice_sinks = tuple(notice_sinks)
         self._own_prices = own_prices
+        self._defaults = defaults
+        self.budgets = budgets
 
     def open(
         self,
@@ -82,7 +98,10 @@ class Dispatcher:
         circumstances: Circumstances = NO_CIRCUMSTANCES,
     ) -> "OpenCall":
         """A call that may wait up to `total_s` seconds, taking turns with those of other callers. Raises
-        ModelNotAvailableError, and InvalidRequest if no upstream can do what it needs."""
+        ModelNotAvailableError, InvalidRequest if no upstream can do what it needs, and BudgetExceeded."""
+        defaults = self._defaults.get(facts.model)
+        if defaults is not None:
+            facts = capped(facts, defaults)
         return OpenCall(self, facts, request_id, circumstances, total_s=total_s, caller=caller)
 
     def do(self, action: Callable[[float], ResultT]) -> ResultT:
@@ -159,12 +178,15 @@ class OpenCall:
         self._dispatcher = dispatcher
         self._started_s = time.monotonic()
         self._ended = False
+        self._hold: Hold | None = None
         unit = random.random()  # noqa: S311, TID251  this is the edge that supplies the jitter
         self._call = dispatcher.do(
             lambda now: dispatcher.engine.open_call(
                 facts, unit=unit, deadline_s=now + total_s, caller=caller, wake=self._wake
             )
         )
+        if dispatcher.budgets is not None:
+            self._hold_tokens(dispatcher.budgets)
 
     @property
     def facts(self) -> Facts:
@@ -173,7 +195,7 @@ class OpenCall:
     @property
     def prompt_tokens(self) -> int:
         """Estimate."""
-        return self._call.prompt_tokens
+        return self._call.load.input_tokens
 
     @property
     def attempts(self) -> Sequence[AttemptRecord]:
@@ -230,6 +252,25 @@ class OpenCall:
         spec = self.upstream
         return self._dispatcher.cost_nusd(spec, usage) if spec else None
 
+    def _hold_tokens(self, budgets: Budgets) -> None:
+        """Raises BudgetExceeded, once that is told."""
+        load, tags = self._call.load, self._circumstances.tags
+        try:
+            with self._dispatcher.lock:
+                self._hold = budgets.hold(load.input_tokens + load.output_tokens, tags, wall_clock())
+        except BudgetExceeded as error:
+            self._end(None, error=error.code)
+            raise
+
+    def _settle(self, hold: Hold, usage: Usage | None) -> None:
+        """An attempt that may be billed, but did not tell its usage, counts as estimated."""
+        untold = sum(attempt.fate in _MAY_BE_BILLED for attempt in self.attempts)
+        used = 0
+        if usage is not None:
+            untold -= 1
+            used = usage.input_tokens + usage.output_tokens
+        hold.settle(used + max(0, untold) * hold.tokens, wall_clock())
+
     @property
     def _failed(self) -> Failure | None:
         return self.attempts[-1].failure if self.attempts else None
@@ -239,6 +280,8 @@ class OpenCall:
             if self._ended:
                 return
             self._ended = True
+            if self._hold is not None:
+                self._settle(self._hold, usage)
         upstream, circumstances = self.upstream, self._circumstances
         cost_nusd = self.cost_nusd(usage) if usage else None
         record = CallRecord(

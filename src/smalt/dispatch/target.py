@@ -10,6 +10,7 @@ from msgspec import Struct
 from smalt.types import Facts, Operation
 from smalt.wire import paths, rewrite
 from smalt.wire.adapt import adapt
+from smalt.wire.defaults import Defaults, fill
 from smalt.wire.models import ModelData, model_behind, model_data
 from smalt.wire.tool_names import Renamed
 
@@ -59,7 +60,8 @@ class Outgoing(Struct, frozen=True):
 @dataclass(frozen=True, slots=True)
 class Target:
     """One resource. `api`: classic and v1 are Azure's surfaces, openai any compatible server. `models`: by
-    configured deployment. `adapt`: change what a model would refuse."""
+    configured deployment, and `versions` where they have an API version of their own. `defaults`: parameters
+    by the name asked for. `adapt`: change what a model would refuse."""
 
     origin: Origin
     credential: Credential
@@ -68,6 +70,8 @@ class Target:
     base_path: str = ""
     region: str | None = None
     models: Mapping[str, str] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    defaults: Mapping[str, Defaults] = field(default_factory=dict)
     adapt: bool = True
 
     @property
@@ -85,32 +89,43 @@ class Target:
         """`body` as this resource wants it for `deployment`."""
         rewrites: list[str] = []
         renamed = None
-        if not self._named_by_path(facts.operation) and (facts.model != deployment or facts.names_deployment):
+        version = self.versions.get(deployment, self.api_version)
+        if not self._named_by_path(facts.operation, version) and (
+            facts.model != deployment or facts.names_deployment
+        ):
             body = rewrite.set_model(body, deployment)
             rewrites.append("model")
-        if self._must_ask_for_usage(facts, body):
+        if self._must_ask_for_usage(facts, body, version):
             body = rewrite.ask_for_usage(body)
             rewrites.append("stream_options")
+        defaults = self.defaults.get(facts.model)
+        if defaults is not None:
+            body, filled = fill(body, facts.operation, defaults, self._model(deployment))
+            rewrites += filled
         if self.adapt:
-            model = _data(self.models.get(deployment, deployment), deployment)
+            model = self._model(deployment)
             body, adaptations, renamed = adapt(body, facts, model, azure=self.api != "openai")
             rewrites += adaptations
-        return Outgoing(self._path(facts.operation, deployment), body, tuple(rewrites), renamed)
+        path = self._path(facts.operation, deployment, version)
+        return Outgoing(path, body, tuple(rewrites), renamed)
 
-    def _named_by_path(self, operation: Operation) -> bool:
+    def _model(self, deployment: str) -> ModelData | None:
+        return _data(self.models.get(deployment, deployment), deployment)
+
+    def _named_by_path(self, operation: Operation, version: str) -> bool:
         if self.api != "classic":
             return False
-        return paths.path_names_deployment(paths.azure_surface(operation, self.api_version), operation)
+        return paths.path_names_deployment(paths.azure_surface(operation, version), operation)
 
-    def _path(self, operation: Operation, deployment: str) -> str:
+    def _path(self, operation: Operation, deployment: str, version: str) -> str:
         if self.api == "openai":
             return paths.openai_path(operation, self.base_path)
-        if self.api == "v1" or paths.azure_surface(operation, self.api_version) is paths.Surface.V1:
+        if self.api == "v1" or paths.azure_surface(operation, version) is paths.Surface.V1:
             return paths.v1_path(operation)
-        return _classic_path(operation, deployment, self.api_version)
+        return _classic_path(operation, deployment, version)
 
-    def _must_ask_for_usage(self, facts: Facts, body: bytes) -> bool:
-        known = self.api != "classic" or self.api_version >= INCLUDE_USAGE_SINCE
+    def _must_ask_for_usage(self, facts: Facts, body: bytes, version: str) -> bool:
+        known = self.api != "classic" or version >= INCLUDE_USAGE_SINCE
         wanted = facts.stream and not facts.asks_usage and facts.operation is Operation.CHAT
         return known and wanted and b'"data_sources"' not in body  # On Your Data refuses stream_options
 

@@ -34,7 +34,9 @@ class Serving:
 
 
 def serve(settings: Settings, announce: Callable[[Serving], None]) -> None:
-    """Serve until SIGINT or SIGTERM. Raises ConfigurationError if the port cannot be had."""
+    """Serve until SIGINT or SIGTERM. Raises ConfigurationError if the port cannot be had, or a setting would
+    promise what the gateway does not keep."""
+    _refuse_tags(settings)
     keys = [
         (key.key.get_secret_value(), Principal(key.alias, frozenset(key.models) or None))
         for key in settings.gateway.keys
@@ -65,6 +67,16 @@ def serve(settings: Settings, announce: Callable[[Serving], None]) -> None:
 
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(run())
+
+
+def _refuse_tags(settings: Settings) -> None:
+    """Calls of the gateway have no tags, so a budget for one would bound nothing."""
+    for index, budget in enumerate(settings.budgets):
+        if budget.tag is not None:
+            raise ConfigurationError(
+                f"budgets[{index}].tag: the gateway knows no tags yet; remove this budget to serve, "
+                "and keep it in the settings of the library"
+            )
 
 
 def _server(app: Gateway, calls: ModelCalls) -> uvicorn.Server:

@@ -60,3 +60,19 @@ def test_a_default_resource_beside_residency() -> None:
     assert warnings(checked) == (
         "resources.default: only its listed deployments are served, because of the residency of a model",
     )
+
+
+def test_a_default_that_its_own_model_refuses() -> None:
+    """It would never be sent there; of an agent, too."""
+    written = settings(
+        {"e": resource({"d": "o3", "c": "gpt-4o"})},
+        models={
+            "o3": {"defaults": {"temperature": 0.2, "max_tokens": 800}},
+            "gpt-4o": {"defaults": {"seed": 1}},
+        },
+        agents={"quick": {"model": "gpt-4o", "temperature": 0.9, "reasoning_effort": "low"}},
+    )
+    assert warnings(written) == (
+        "models.o3.defaults.temperature: o3 does not take it; it is left out where that model answers",
+        "agents.quick.reasoning_effort: gpt-4o does not take it; it is left out where that model answers",
+    )

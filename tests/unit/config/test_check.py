@@ -52,7 +52,7 @@ models:
     strategy: least_latency
     fallbacks: [gpt-4o-mini]
   "gpt-4.1*": {route: [east]}
-  gpt-4o-mini: {residency: eu}
+  gpt-4o-mini: {residency: eu, defaults: {temperature: 0.2, seed: 7}}
 quotas: {sweden-gpt-4o-mini: 240k}
 residency: {eu: [swedencentral, westeurope, francecentral]}
 agents:
@@ -69,7 +69,7 @@ gateway:
   keys: [{alias: ci, key: "${SMALT_KEY_CI}", team: platform, models: [gpt-4o]}]
   callers_may_bring: []
 teams: {}
-budgets: []
+budgets: [{tokens: 1M, per: month}, {tokens: 100k, per: day, tag: feature-x}]
 policies: []
 prices: {gpt-4o: {input_usd: "2.25", output_usd: 9, cached_usd: 1.1}}
 cache: {}
@@ -96,8 +96,6 @@ def test_the_full_file_has_only_problems_of_what_is_not_built(problems: Callable
     """Everything the file may say is understood."""
     assert problems(FULL, KEY1="a", LITELLM_KEY="b", SMALT_KEY_CI="c") == [
         f"15:5: resources.sweden.identity: {LATER}",
-        f"35:29: agents.narrator.temperature: {LATER}",
-        f"35:47: agents.narrator.max_tokens: {LATER}",
         f"35:80: agents.narrator.instructions: {LATER}",
         f"40:1: degraded: {LATER}",
     ]
@@ -131,6 +129,15 @@ def test_the_full_file_has_only_problems_of_what_is_not_built(problems: Callable
         ("cache: {size: -1}", "1:9: cache.size: expected a whole number, 0 or more, got -1"),
         ("cache: {ttl_s: 0}", "1:9: cache.ttl_s: expected a number of seconds above 0, got 0"),
         ("cache: {ttl_s: 60}", "1:1: cache.size: size is required: the most answers to keep"),
+        ("budgets: [{per: day}]", "1:11: budgets[0].tokens: tokens is required: how many may be spent"),
+        (
+            "budgets: [{tokens: 1k, per: week}]",
+            "1:24: budgets[0].per: expected 'minute', 'hour', 'day', 'month' or 'total', got 'week'",
+        ),
+        (
+            "budgets: [{tokens: 1k, tag: a}, {tokens: 1k}, {tokens: 2k, tag: a}]",
+            "1:47: budgets[2]: for the same calls and period as budgets[0]; keep one of the two",
+        ),
         (
             "prices: {gpt4o: {input_usd: 1, output_usd: 1}}",
             "1:10: prices.gpt4o: no deployment serves this model; did you mean 'gpt-4o'?",
@@ -201,6 +208,25 @@ def test_a_bad_part_beside_a_good_resource(
             "{model: gpt-4o}",
             "{}",
             "5:19: resources.east.deployments.d.model: model is required: the name callers ask for",
+        ),
+        (
+            "{model: gpt-4o}",
+            "{model: m, api_version: v1}",
+            (
+                "5:33: resources.east.deployments.d.api_version: "
+                "expected a version such as 2024-10-21 or 2025-04-01-preview"
+            ),
+        ),
+        *(
+            (
+                "deployments: {d: {model: gpt-4o}}",
+                f"{key}\n    deployments: {{d: {{model: m, api_version: 2024-10-21}}}}",
+                (
+                    "6:33: resources.east.deployments.d.api_version: "
+                    "only for resources that are asked by the classic API"
+                ),
+            )
+            for key in ("api: v1", "api_version: preview")
         ),
         (
             "{model: gpt-4o}",

@@ -139,6 +139,10 @@ def test_a_model_that_only_a_route_serves_may_be_a_fallback() -> None:
             "1:35: models.gpt-*.fallbacks: not for patterns; name the models themselves",
         ),
         (
+            "models: {'gpt-*': {route: [east], defaults: {seed: 1}}}",
+            "1:35: models.gpt-*.defaults: not for patterns; name the models themselves",
+        ),
+        (
             "models: {'gpt-*': {route: [east/d], residency: us}}",
             "1:37: models.gpt-*.residency: not for patterns; name the models themselves",
         ),

@@ -10,8 +10,9 @@ from tests.unit.config.build import resource, settings, standard
 
 from smalt import Fleet
 from smalt.config import Settings, freeze, load
-from smalt.config.freeze import own_prices
+from smalt.config.freeze import budgets, own_prices
 from smalt.config.schema import Breaker, Deployment, ModelSettings, Resource
+from smalt.core.budgets import BudgetSpec
 from smalt.core.engine import Engine
 from smalt.core.settings import BreakerSpec, EngineSettings, PatternSpec, PoolSpec, RetrySpec, RouteSpec
 from smalt.errors import ModelNotAvailableError
@@ -133,6 +134,15 @@ def test_own_prices_by_model() -> None:
         "m": TokenPrice(Decimal("0.1"), Decimal(9)),
         "n": TokenPrice(Decimal(1), Decimal(2), cached_usd=Decimal(0)),
     }
+
+
+def test_budgets_in_the_order_of_the_file() -> None:
+    """With and without a tag."""
+    written = [{"tokens": "1M", "per": "day"}, {"tokens": 5, "tag": "search"}]
+    assert budgets(settings({"eu": EU}, budgets=written)) == (
+        BudgetSpec(1_000_000, "day"),
+        BudgetSpec(5, "total", "search"),
+    )
 
 
 FILE = """\

@@ -83,7 +83,10 @@ def faults(text: str, **env: str) -> list[str]:
         ("models: {m: {route: [{}]}}", "1:22: models.m.route[0]: expected a list, got a mapping"),
         ("models: {m: {route: [[[x]]]}}", "1:23: models.m.route[0][0]: expected text, got a list"),
         ("gateway: {keys: [abc]}", "1:18: gateway.keys[0]: expected a mapping, got text"),
-        ("agents: {a: {temperature: hot}}", "1:14: agents.a.temperature: expected a number, got 'hot'"),
+        (
+            "agents: {a: {temperature: hot}}",
+            "1:14: agents.a.temperature: expected a number from 0 to 2, got 'hot'",
+        ),
         ("budgets: {}", "1:1: budgets: expected a list, got a mapping"),
     ],
 )

@@ -12,9 +12,8 @@ from smalt.config.unbuilt import is_built, unbuilt
     ("data", "path"),
     [
         ({"resources": {"e": {"identity": "cli"}}}, ("resources", "e", "identity")),
-        ({"agents": {"a": {"temperature": 0.5}}}, ("agents", "a", "temperature")),
         ({"agents": {"a": {"instructions": "x"}}}, ("agents", "a", "instructions")),
-        ({"budgets": [1]}, ("budgets",)),
+        ({"policies": [1]}, ("policies",)),
         ({"gateway": {"secrets": ["s"]}}, ("gateway", "secrets")),
         ({"gateway": {"callers_may_bring": ["h"]}}, ("gateway", "callers_may_bring")),
         ({"state_dir": "/var/lib/smalt"}, ("state_dir",)),
@@ -44,6 +43,7 @@ def test_what_is_built_is_not_marked() -> None:
         "resources",
         "models",
         "adapt",
+        "budgets",
         "prices",
         "quotas",
         "residency",

@@ -54,7 +54,7 @@ def test_nobody_has_answered_yet() -> None:
 
 def test_a_call_knows_how_long_its_prompt_is() -> None:
     """As estimated when it was opened."""
-    assert open_call(make_engine("east/a"), facts(100)).prompt_tokens == 84
+    assert open_call(make_engine("east/a"), facts(100)).load.input_tokens == 84
 
 
 def test_an_upstream_is_busy_until_the_answer_has_ended() -> None:

@@ -72,9 +72,9 @@ def test_reported_usage_teaches_how_long_prompts_are() -> None:
     """Later requests are estimated better; without a report nothing is learnt."""
     engine = make_engine("east/a")
     answer_once(engine, 0, facts(6_000))
-    assert open_call(engine, facts(6_000)).prompt_tokens == 5_984
+    assert open_call(engine, facts(6_000)).load.input_tokens == 5_984
     answer_once(engine, 0, facts(6_000), usage=Usage(12_000))
-    assert open_call(engine, facts(6_000)).prompt_tokens == pytest.approx(6_285, abs=2)
+    assert open_call(engine, facts(6_000)).load.input_tokens == pytest.approx(6_285, abs=2)
 
 
 def test_hints_of_the_answer_correct_the_quota() -> None:

@@ -162,7 +162,7 @@ def test_an_unlisted_deployment_learns_how_long_its_prompts_are() -> None:
     """Its route is made once."""
     engine, asked = fleet("west"), Facts(Operation.CHAT, "azure/new", prompt_bytes=1_000)
     answer_once(engine, 0, asked, usage=Usage(1_000))
-    assert open_call(engine, asked).prompt_tokens == 288
+    assert open_call(engine, asked).load.input_tokens == 288
 
 
 def test_req_2_12_a_pattern_makes_a_route() -> None:
@@ -262,7 +262,7 @@ def test_models_learn_apart() -> None:
         return Facts(Operation.CHAT, model, prompt_bytes=1_000)
 
     answer_once(engine, 0, asked("a"), usage=Usage(1_000))
-    tokens = [open_call(engine, asked(model)).prompt_tokens for model in ("a", "agent/a", "b")]
+    tokens = [open_call(engine, asked(model)).load.input_tokens for model in ("a", "agent/a", "b")]
     assert tokens == [288, 288, 251]
 
 
@@ -376,7 +376,7 @@ def test_a_quota_is_charged_by_azures_rule() -> None:
     engine = make_engine(spec("east/a", limit_tpm=1_000_000))
     for _ in range(100):
         answer_once(engine, 0, request(1_000, max_tokens=0), usage=Usage(500))
-    assert open_call(engine, request(1_000)).prompt_tokens == pytest.approx(500, rel=0.01)
+    assert open_call(engine, request(1_000)).load.input_tokens == pytest.approx(500, rel=0.01)
     answer_once(engine, 100, request(1_000, max_tokens=0))
     assert spent(engine, now=100) == 984
 

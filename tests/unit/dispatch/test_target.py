@@ -192,3 +192,27 @@ def test_a_targets_repr_shows_no_credential() -> None:
     """The credential answers for itself."""
     target: Any = make_target()
     assert "Bearer" not in repr(target)
+
+
+def test_a_version_of_the_deployments_own() -> None:
+    """In the path, and for what that version takes."""
+    target = make_target(versions={"old": "2024-06-01"})
+    assert target.outgoing(STREAM, "old", BODY).path.endswith("/old/chat/completions?api-version=2024-06-01")
+    assert target.outgoing(STREAM, "old", BODY).rewrites == ()
+    assert target.outgoing(STREAM, "new", BODY).path.endswith("?api-version=2024-10-21")
+    assert target.outgoing(STREAM, "new", BODY).rewrites == ("stream_options",)
+
+
+@pytest.mark.parametrize("adapt", [True, False])
+@pytest.mark.parametrize(
+    ("deployment", "member"), [("mild", b'"max_tokens":800'), ("thinks", b'"max_completion_tokens":800')]
+)
+def test_defaults_of_the_name_asked_for(deployment: str, member: bytes, adapt: bool) -> None:
+    """Whoever answers gets them by the name that his model takes, whether requests are adapted or not."""
+    target = make_target(
+        models={"mild": "gpt-4o", "thinks": "o3"}, defaults={"m": {"max_tokens": 800}}, adapt=adapt
+    )
+    outgoing = target.outgoing(Facts(Operation.CHAT, "m", max_tokens=800), deployment, b'{"n":1}')
+    assert outgoing.body == b'{"n":1,%b}' % member
+    assert outgoing.rewrites == ("defaults.max_tokens",)
+    assert target.outgoing(PLAIN, deployment, BODY).body is BODY
