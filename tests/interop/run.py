@@ -1,37 +1,128 @@
-"""Other people's SDKs against the emulator, unmodified: `make interop`.
+"""Other people's SDKs: `make interop`.
 
-Each folder beside this file has the locked environment of one SDK and its ordinary calls. The environments
-are made in .venv-interop. Names given as arguments choose folders.
+Each folder beside this file has the locked environment of one SDK, its ordinary calls (`calls.py`), and two
+scripts that make them: `direct.py`, unmodified against the emulator, which vouches for the emulator; and
+`through.py`, the same with smalt between them, while the first of two regions is lost, then both.
+
+Environments are made in .venv-interop. Names given as arguments choose SDKs; `--lock` renews the lock files
+after a change of smalt's dependencies.
 """
 
-import json
 import os
 import subprocess
 import sys
+import tempfile
+import tomllib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from smalt.emulator.fleet import load_fleet
 from smalt.emulator.testing import Handle, running
+from smalt.types import CallRecord
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 BIN = ROOT / ".venv/bin"
+FIRST, SECOND = "east", "sweden"
+LOSSES: dict[str, dict[str, Any]] = {
+    "region down": {"mode": "down"},
+    "region throttled": {"mode": "error", "error": "rate_limit_tokens_classic"},
+}
 OVER_TLS = {"semantic_kernel"}  # it refuses an endpoint that is not https
-SHOWN = ("langchain-openai", "semantic-kernel", "agent-framework-openai", "pydantic-ai-slim", "openai")
+SHOWN = {
+    "agent-framework-openai",
+    "langchain-openai",
+    "litellm",
+    "llama-index-embeddings-azure-openai",
+    "llama-index-llms-azure-openai",
+    "openai",
+    "pydantic-ai-slim",
+    "semantic-kernel",
+}
 CALLS_S = 120
-OTHERS = ("AZURE_", "OPENAI_", "SSL_CERT_FILE", "VIRTUAL_ENV", "PYTHON", "LANGCHAIN_", "LANGSMITH_")
+AT_ONCE = 2
+OTHERS = (
+    "AZURE_",
+    "OPENAI_",
+    "SSL_CERT_FILE",
+    "VIRTUAL_ENV",
+    "PYTHON",
+    "LANGCHAIN_",
+    "LANGSMITH_",
+    "LITELLM_",
+)
+LOCAL = {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
+APP = {  # of an application that was never told of smalt; through smalt neither is used
+    "AZURE_OPENAI_ENDPOINT": "https://app.invalid",
+    "AZURE_OPENAI_API_KEY": "the-app's-own",
+    "OPENAI_API_VERSION": "2024-10-21",
+}
 
 
-def environment(name: str) -> Path:
-    """The Python of an environment, made as its lock file says."""
-    home = ROOT / ".venv-interop" / name
-    subprocess.run(
-        [BIN / "uv", "sync", "--locked", "--quiet", "--python", BIN / "python"],
-        cwd=HERE / name,
-        env=clean() | {"UV_PROJECT_ENVIRONMENT": str(home)},
-        check=True,
+class Wrong(Exception):
+    """`args`: in a line, what is wrong; in full, what was printed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sdk:
+    """`group`: the dependency group, where one folder has several environments."""
+
+    name: str
+    folder: Path
+    group: str | None = None
+
+    @property
+    def home(self) -> Path:
+        return ROOT / ".venv-interop" / self.name
+
+    def prepare(self) -> None:
+        """Make the environment as its lock file says. Raises Wrong."""
+        group = ["--group", self.group] if self.group else []
+        uv("sync", "--locked", "--quiet", *group, folder=self.folder, UV_PROJECT_ENVIRONMENT=str(self.home))
+
+    def versions(self) -> str:
+        listed = uv("pip", "list", "--format", "json", "--python", str(self.home), folder=self.folder)
+        known: list[dict[str, str]] = msgspec.json.decode(listed)
+        return ", ".join(f"{row['name']} {row['version']}" for row in known if row["name"] in SHOWN)
+
+    def run(self, script: Path, *arguments: Path, told: dict[str, str], cwd: Path) -> None:
+        """Raises Wrong."""
+        command = [self.home / "bin/python", script, *arguments]
+        printed(command, env=clean() | LOCAL | APP | told, cwd=cwd)
+
+
+def sdks() -> Iterator[Sdk]:
+    for project in sorted(HERE.glob("*/pyproject.toml")):
+        groups = tomllib.loads(project.read_text()).get("dependency-groups")
+        folder = project.parent
+        yield from [Sdk(group, folder, group) for group in groups] if groups else [Sdk(folder.name, folder)]
+
+
+def uv(*arguments: str, folder: Path, **told: str) -> str:
+    """What it printed. Raises Wrong."""
+    return printed(
+        [BIN / "uv", *arguments], env=clean() | {"UV_PYTHON": str(BIN / "python")} | told, cwd=folder
     )
-    return home / "bin/python"
+
+
+def printed(command: list[Any], *, env: dict[str, str], cwd: Path) -> str:
+    """By a command that ended well. Raises Wrong."""
+    try:
+        done = subprocess.run(
+            command, env=env, cwd=cwd, capture_output=True, text=True, timeout=CALLS_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise Wrong(f"no end after {CALLS_S} s", "") from None
+    if done.returncode:
+        output = done.stdout + done.stderr
+        raise Wrong((output.strip() or "no output").splitlines()[-1], output)
+    return done.stdout
 
 
 def clean() -> dict[str, str]:
@@ -39,60 +130,111 @@ def clean() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(OTHERS)}
 
 
-def versions(python: Path) -> str:
-    listed = subprocess.run(
-        [BIN / "uv", "pip", "list", "--format", "json", "--python", python],
-        capture_output=True,
-        check=True,
-    )
-    known: list[dict[str, Any]] = json.loads(listed.stdout)
-    return ", ".join(f"{row['name']} {row['version']}" for row in known if row["name"] in SHOWN)
-
-
-def play(name: str, python: Path) -> str | None:
-    """Make the calls; what went wrong, if anything."""
-    with running(tls=name in OVER_TLS) as azure:
-        told = {
-            "AZURE_OPENAI_ENDPOINT": azure.url("east"),
-            "AZURE_OPENAI_API_KEY": azure.key("east"),
-            "NO_PROXY": "127.0.0.1",
-            "no_proxy": "127.0.0.1",
-        }
+def direct(sdk: Sdk, cwd: Path) -> None:
+    """Every call is answered by the first region. Raises Wrong."""
+    with running(load_fleet(HERE / "azure.yaml"), tls=sdk.folder.name in OVER_TLS) as azure:
+        told = {"AZURE_OPENAI_ENDPOINT": azure.url(FIRST), "AZURE_OPENAI_API_KEY": azure.key(FIRST)}
         if azure.ca_file:
             told["SSL_CERT_FILE"] = str(azure.ca_file)
-        done = subprocess.run(
-            [python, HERE / name / "calls.py"],
-            env=clean() | told,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=CALLS_S,
-            check=False,
-        )
-        return done.stdout if done.returncode else complaint(azure)
+        sdk.run(sdk.folder / "direct.py", told=told, cwd=cwd)
+        statuses = [entry["status"] for entry in azure.log()]
+    expect(statuses and set(statuses) == {200}, f"the region answered {statuses}")
 
 
-def complaint(azure: Handle) -> str | None:
-    """The calls ended well; but were they made here, and was none of them refused on the way?"""
-    entries = azure.log()
-    refused = [entry for entry in entries if entry["status"] != 200]
-    if refused or not entries:
-        return f"{len(entries)} requests, of which refused: {refused}"
-    return None
+def through(sdk: Sdk, cwd: Path, loss: dict[str, Any]) -> None:
+    """Every call is answered by the second region, and receipts and Azure agree on it. Raises Wrong."""
+    with running(load_fleet(HERE / "azure.yaml")) as azure:
+        (cwd / "smalt.yaml").write_text(azure.config_text)
+        azure.set(FIRST, **loss)
+        with_receipts(sdk, cwd)
+        compare(receipts(cwd), azure)
 
 
-def main(names: list[str]) -> int:
-    failed = 0
-    for name in names or sorted(folder.parent.name for folder in HERE.glob("*/calls.py")):
-        python = environment(name)
-        wrong = play(name, python)
-        failed += wrong is not None
-        sys.stdout.write(
-            f"{'ok' if wrong is None else 'FAILED':<6}  {name:<16}  {versions(python)}\n{wrong or ''}"
-        )
-        sys.stdout.flush()
-    return min(failed, 1)
+def given_up(sdk: Sdk, cwd: Path) -> None:
+    """What smalt gives up, the SDK does not ask for again. Raises Wrong."""
+    with running(load_fleet(HERE / "azure.yaml")) as azure:
+        (cwd / "smalt.yaml").write_text(azure.config_text + "retry: {max_attempts: 2}\n")
+        for region in (FIRST, SECOND):
+            azure.set(region, mode="error", error="server_error")
+        with suppress(Wrong):
+            with_receipts(sdk, cwd)
+        asked, log = receipts(cwd), azure.log()
+    expect(len(asked) == 1 and asked[0].error, f"repeated by the SDK: {len(asked)} calls in place of one")
+    expect(len(log) == 2, f"{len(log)} requests in place of two")
+
+
+def with_receipts(sdk: Sdk, cwd: Path) -> None:
+    sdk.run(HERE / "with_receipts.py", sdk.folder / "through.py", cwd / "receipts.json", told={}, cwd=cwd)
+
+
+def receipts(cwd: Path) -> list[CallRecord]:
+    file = cwd / "receipts.json"
+    told = msgspec.json.decode(file.read_bytes(), type=list[CallRecord])
+    file.unlink()
+    return told
+
+
+def compare(told: list[CallRecord], azure: Handle) -> None:
+    """Raises Wrong where the receipts and the log of Azure differ, or the first region was hit needlessly."""
+    served = [entry["status"] for entry in azure.log(SECOND)]
+    expect(told and served == [200] * len(told), f"{len(told)} receipts, but it answered {served}")
+    unserved = [receipt for receipt in told if receipt.error or not receipt.upstream]
+    expect(not unserved, f"without an answer: {unserved}")
+    tried = [attempt for receipt in told for attempt in receipt.attempts]
+    refused = [attempt.failure for attempt in tried if attempt.upstream.startswith(f"{FIRST}/")]
+    expect(refused and all(refused), f"the lost region is said to have answered: {refused}")
+    log = [entry["status"] for entry in azure.log(FIRST)]
+    expect(set(log) <= {429} and len(log) in {0, len(refused)}, f"{refused} recorded, but it answered {log}")
+    billed = {
+        row["client_request_id"]: (row["input_tokens"], row["output_tokens"])
+        for row in azure.bill()["entries"]
+    }
+    shown = {r.request_id: r.usage and (r.usage.input_tokens, r.usage.output_tokens) for r in told}
+    expect(billed == shown, f"billed {billed}, but the receipts say {shown}")
+
+
+def expect(truth: object, otherwise: str) -> None:
+    if not truth:
+        raise Wrong(otherwise, "")
+
+
+def play(sdk: Sdk) -> tuple[str, str]:
+    """A line about an SDK, and what was printed if something failed."""
+    step = "environment"
+    try:
+        sdk.prepare()
+        with tempfile.TemporaryDirectory() as folder:
+            step = "direct"
+            direct(sdk, Path(folder))
+            for loss, switches in LOSSES.items():
+                step = f"through smalt, {loss}"
+                through(sdk, Path(folder), switches)
+            step = "through smalt, no region left"
+            given_up(sdk, Path(folder))
+    except Wrong as wrong:
+        line, output = wrong.args
+        versions = "" if step == "environment" else sdk.versions()
+        return f"FAILED  {sdk.name:<16}  {versions}: {step}: {line}", output
+    return f"ok      {sdk.name:<16}  {sdk.versions()}", ""
+
+
+def main(arguments: list[str]) -> int:
+    chosen = [sdk for sdk in sdks() if not arguments or sdk.name in arguments]
+    failed = []
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for line, output in pool.map(play, chosen):
+            sys.stdout.write(f"{line}\n")
+            sys.stdout.flush()
+            failed += [(line, output)] if line.startswith("FAILED") else []
+    sys.stdout.writelines(f"\n{line}\n{output}" for line, output in failed if output)
+    return min(len(failed), 1)
+
+
+def lock() -> int:
+    for folder in sorted({sdk.folder for sdk in sdks()}):
+        uv("lock", folder=folder)
+    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(lock() if sys.argv[1:] == ["--lock"] else main(sys.argv[1:]))

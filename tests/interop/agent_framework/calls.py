@@ -1,16 +1,9 @@
 """agent-framework: an agent over chat completions and over responses, its stream, its tool; embeddings."""
 
-import asyncio
-import os
 from typing import Annotated, Any
 
 from agent_framework import Agent
-from agent_framework.openai import OpenAIChatClient, OpenAIChatCompletionClient, OpenAIEmbeddingClient
 
-AZURE: Any = {
-    "azure_endpoint": os.environ["AZURE_OPENAI_ENDPOINT"],
-    "api_key": os.environ["AZURE_OPENAI_API_KEY"],
-}
 asked: list[str] = []
 
 
@@ -32,13 +25,8 @@ async def converse(client: Any) -> None:
     assert asked
 
 
-async def main() -> None:
-    await converse(OpenAIChatCompletionClient(model="gpt-4o-prod", api_version="2024-10-21", **AZURE))
-    # it always asks for encrypted reasoning, which Azure refuses for models that do not reason
-    await converse(OpenAIChatClient(model="gpt-5-mini-prod", **AZURE))
-    embedding = OpenAIEmbeddingClient(model="text-embedding-3-small-prod", api_version="2024-10-21", **AZURE)
+async def play(chat: Any, responses: Any, embedding: Any) -> None:
+    await converse(chat)
+    await converse(responses)
     vectors = await embedding.get_embeddings(["blue", "glass"])
     assert [len(vector.vector) for vector in vectors] == [1_536, 1_536]
-
-
-asyncio.run(main())

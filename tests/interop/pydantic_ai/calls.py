@@ -1,12 +1,11 @@
-"""pydantic-ai: chat, stream, tool call, typed output, embeddings."""
+"""pydantic-ai: chat, stream, tool call, typed output, embeddings; in an event loop and without one."""
 
-import asyncio
+from typing import Any
 
 from pydantic import BaseModel
 from pydantic_ai import Agent, Embedder
 from pydantic_ai.embeddings.openai import OpenAIEmbeddingModel
 from pydantic_ai.models.openai import OpenAIChatModel
-from pydantic_ai.providers.azure import AzureProvider
 
 asked: list[str] = []
 
@@ -22,8 +21,7 @@ def weather(city: str) -> str:
     return f"sunny in {city}"
 
 
-async def main() -> None:
-    azure = AzureProvider(api_version="2024-10-21")
+async def play_async(azure: Any) -> None:
     model = OpenAIChatModel("gpt-4o-prod", provider=azure)
     agent = Agent(model)
     answer = await agent.run("Say hello.")
@@ -46,4 +44,7 @@ async def main() -> None:
     assert [len(vector) for vector in result.embeddings] == [1_536, 1_536]
 
 
-asyncio.run(main())
+def play(azure: Any) -> None:
+    agent = Agent(OpenAIChatModel("gpt-4o-prod", provider=azure))
+    assert agent.run_sync("Say hello.").output
+    assert len(list(agent.run_stream_sync("Count to three.").stream_text(delta=True, debounce_by=None))) > 1

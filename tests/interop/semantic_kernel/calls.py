@@ -1,15 +1,10 @@
 """semantic-kernel: chat, stream, a function it calls by itself, embeddings."""
 
-import asyncio
-from typing import Annotated
+from typing import Annotated, Any
 
 from semantic_kernel import Kernel
 from semantic_kernel.connectors.ai import FunctionChoiceBehavior
-from semantic_kernel.connectors.ai.open_ai import (
-    AzureChatCompletion,
-    AzureChatPromptExecutionSettings,
-    AzureTextEmbedding,
-)
+from semantic_kernel.connectors.ai.open_ai import AzureChatPromptExecutionSettings
 from semantic_kernel.contents import ChatHistory
 from semantic_kernel.functions import kernel_function
 
@@ -29,8 +24,7 @@ def history(text: str) -> ChatHistory:
     return said
 
 
-async def main() -> None:
-    chat = AzureChatCompletion(deployment_name="gpt-4o-prod", api_version="2024-10-21")
+async def play(chat: Any, embedding: Any) -> None:
     plain = AzureChatPromptExecutionSettings()
     answer = await chat.get_chat_message_content(history("Say hello."), plain)
     assert str(answer)
@@ -49,8 +43,4 @@ async def main() -> None:
     assert asked
     assert str(answer)
 
-    embedding = AzureTextEmbedding(deployment_name="text-embedding-3-small-prod", api_version="2024-10-21")
     assert (await embedding.generate_embeddings(["blue", "glass"])).shape == (2, 1_536)
-
-
-asyncio.run(main())

@@ -1,0 +1,6 @@
+import asyncio
+
+from calls import play, play_async
+
+play()
+asyncio.run(play_async())
