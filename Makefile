@@ -31,7 +31,7 @@ bench: $(READY) ## speed: every script of bench/ says its figure and its goal
 	@missed=0; for script in $$(grep -l __main__ bench/*.py); do \
 	  .venv/bin/python -m bench.$$(basename $$script .py) || missed=1; done; exit $$missed
 
-interop: $(READY) ## other people's SDKs against the emulator, each in an environment of its own
+interop: $(READY) ## other people's SDKs, against the emulator and through smalt
 	@.venv/bin/python tests/interop/run.py $(ARGS)
 
 soak: $(READY) ## is each branch of core and wire tested, are small faults noticed? minutes; ARGS=reactions: one module

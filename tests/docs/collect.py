@@ -6,6 +6,7 @@ An HTML comment right above a fence steers what happens to it:
     <!-- run: library -->        an emulator is running; smalt.yaml in the working directory points at it
     <!-- run: emulator -->       an emulator is running; its control plane stands for 127.0.0.1:8100
     <!-- run: tests -->          the block is a file of tests
+    <!-- in: tests/a.py -->      its lines stand in that file, in this order, and are run there
     <!-- not run: the reason --> neither run nor checked
 """
 
@@ -19,20 +20,22 @@ _FENCE = re.compile(
     r"^(?P<indent> *)(?P<fence>`{3,})(?P<language>\w*)[^\n]*\n(?P<code>.*?)^(?P=indent)(?P=fence) *$",
     re.DOTALL | re.MULTILINE,
 )
-_DIRECTIVE = re.compile(r"<!-- *(not run|run): *(\S.*?) *-->")
+_DIRECTIVE = re.compile(r"<!-- *(not run|run|in): *(\S.*?) *-->")
 _COMMENT = re.compile(r"(?:^|(?<=\s))#.*$", re.MULTILINE)
 _SEPARATORS = "();<>|&\n"
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A fenced block. `world`: what must be running for it. `reason`: why it is not run, if so."""
+    """A fenced block. `world`: what must be running for it. `source`: the file it is
+    taken from, if so. `reason`: why it is not run, if so."""
 
     file: str
     line: int
     language: str
     code: str
     world: str = "plain"
+    source: str | None = None
     reason: str | None = None
 
     def __str__(self) -> str:
@@ -53,6 +56,7 @@ def examples(file: str, text: str) -> Iterator[Example]:
             match["language"],
             code,
             world=what if verb == "run" else "plain",
+            source=what if verb == "in" else None,
             reason=what if verb == "not run" else None,
         )
 

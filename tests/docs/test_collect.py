@@ -14,6 +14,11 @@ a = 1
 curl x
 ```
 
+<!-- in: tests/other.py -->
+```python
+c = 3
+```
+
 1. Item:
    <!-- not run: needs a real Azure resource -->
 
@@ -36,8 +41,9 @@ def test_examples_carry_place_language_code_and_directive() -> None:
     assert list(examples("a.md", PAGE)) == [
         Example("a.md", 3, "python", "a = 1\n"),
         Example("a.md", 8, "bash", "curl x\n", world="gateway"),
-        Example("a.md", 15, "python", "if a:\n\n    b = 2\n", reason="needs a real Azure resource"),
-        Example("a.md", 21, "text", "```python\nnot an example\n```\n"),
+        Example("a.md", 13, "python", "c = 3\n", source="tests/other.py"),
+        Example("a.md", 20, "python", "if a:\n\n    b = 2\n", reason="needs a real Azure resource"),
+        Example("a.md", 26, "text", "```python\nnot an example\n```\n"),
     ]
 
 

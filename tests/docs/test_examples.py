@@ -43,6 +43,11 @@ resources:
 )
 def test_example(example: Example, request: pytest.FixtureRequest) -> None:
     """What the documents show works as shown."""
+    if example.source:
+        lines = iter((ROOT / example.source).read_text().splitlines())
+        strange = [line for line in example.code.splitlines() if line and line not in lines]
+        assert not strange, f"{example}: not in {example.source}: {strange}"
+        return
     check = CHECKS.get(example.language)
     assert check, f"{example}: a block must name its language, one of {', '.join(CHECKS)}"
     check(example, request.getfixturevalue(f"{example.world}_world"))

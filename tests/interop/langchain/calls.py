@@ -23,6 +23,8 @@ def play(chat: Any, embeddings: Any) -> None:
     assert answer.content
     assert answer.usage_metadata["output_tokens"] > 0
 
+    assert all(answer.content for answer in chat.batch(["Say hello.", "Say goodbye."]))  # in threads
+
     pieces = [piece for piece in chat.stream("Count to three.") if piece.content]
     assert len(pieces) > 1
 

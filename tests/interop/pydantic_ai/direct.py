@@ -3,5 +3,8 @@ import asyncio
 from calls import play, play_async
 from pydantic_ai.providers.azure import AzureProvider
 
-play(AzureProvider())
-asyncio.run(play_async(AzureProvider()))
+azure = AzureProvider()
+play(azure)
+
+azure = AzureProvider()  # for the second event loop
+asyncio.run(play_async(azure))

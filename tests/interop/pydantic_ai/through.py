@@ -5,5 +5,8 @@ from pydantic_ai.providers.azure import AzureProvider
 
 from smalt import AsyncAzureOpenAI
 
-play(AzureProvider(openai_client=AsyncAzureOpenAI()))
-asyncio.run(play_async(AzureProvider(openai_client=AsyncAzureOpenAI())))
+azure = AzureProvider(openai_client=AsyncAzureOpenAI())
+play(azure)
+
+azure = AzureProvider(openai_client=AsyncAzureOpenAI())  # for the second event loop
+asyncio.run(play_async(azure))
