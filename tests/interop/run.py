@@ -62,7 +62,7 @@ LOCAL = {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
 APP = {  # of an application that was never told of smalt; through smalt neither is used
     "AZURE_OPENAI_ENDPOINT": "https://app.invalid",
     "AZURE_OPENAI_API_KEY": "the-app's-own",
-    "OPENAI_API_VERSION": "2024-10-21",
+    "OPENAI_API_VERSION": "2025-04-01-preview",  # without smalt, responses need it
 }
 
 

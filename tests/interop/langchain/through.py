@@ -13,11 +13,12 @@ over_fleet = {
 }
 
 chat = AzureChatOpenAI(azure_deployment="gpt-4o-prod", **over_fleet)
+responses = AzureChatOpenAI(azure_deployment="gpt-4o-prod", use_responses_api=True, **over_fleet)
 embeddings = AzureOpenAIEmbeddings(
     azure_deployment="text-embedding-3-small-prod",
     check_embedding_ctx_length=False,  # this check fetches tables from the internet
     **over_fleet,
 )
 
-play(chat, embeddings)
-asyncio.run(play_async(chat, embeddings))
+play(chat, responses, embeddings)
+asyncio.run(play_async(chat, responses, embeddings))

@@ -1,4 +1,4 @@
-"""litellm: chat, stream, tool call, embeddings; by threads and by an event loop."""
+"""litellm: chat, stream, tool call, embeddings; sync and async."""
 
 import os
 from typing import Any

@@ -1,7 +1,8 @@
-"""llama-index: chat, stream, tool call, typed output, embeddings; by threads and by an event loop."""
+"""llama-index: chat, stream, tool call, typed output, embeddings, an index that uses both; sync and async."""
 
 from typing import Any
 
+from llama_index.core import Document, VectorStoreIndex
 from llama_index.core.llms import ChatMessage
 from llama_index.core.tools import FunctionTool
 from pydantic import BaseModel
@@ -32,6 +33,9 @@ def play(llm: Any, embedding: Any) -> None:
     assert isinstance(llm.as_structured_llm(City).complete("Describe a city.").raw, City)
     vectors = embedding.get_text_embedding_batch(["blue", "glass"])
     assert [len(vector) for vector in vectors] == [1_536, 1_536]
+
+    index = VectorStoreIndex.from_documents([Document(text="Smalt is blue glass.")], embed_model=embedding)
+    assert str(index.as_query_engine(llm=llm).query("What is smalt?"))
 
 
 async def play_async(llm: Any, embedding: Any) -> None:

@@ -1,4 +1,4 @@
-"""openai: chat, stream, tool call, typed output, embeddings; by threads and by an event loop."""
+"""openai: chat, stream, tool call, typed output, embeddings, responses; sync and async."""
 
 from typing import Any
 
@@ -22,6 +22,7 @@ def chat(text: str, **more: Any) -> dict[str, Any]:
     return {"model": "gpt-4o-prod", "messages": [{"role": "user", "content": text}], **more}
 
 
+RESPONSES: Any = {"model": "gpt-4o-prod", "input": "Count to three."}
 EMBEDDINGS: Any = {"model": "text-embedding-3-small-prod", "input": ["blue", "glass"]}
 
 
@@ -42,6 +43,10 @@ def play(client: Any) -> None:
     vectors = client.embeddings.create(**EMBEDDINGS).data
     assert [len(vector.embedding) for vector in vectors] == [1_536, 1_536]
 
+    assert client.responses.create(**RESPONSES).output_text
+    events = [event.type for event in client.responses.create(**RESPONSES, stream=True)]
+    assert events[-1] == "response.completed"
+
 
 async def play_async(client: Any) -> None:
     answer = await client.chat.completions.create(**chat("Say hello."))
@@ -59,3 +64,7 @@ async def play_async(client: Any) -> None:
 
     vectors = (await client.embeddings.create(**EMBEDDINGS)).data
     assert [len(vector.embedding) for vector in vectors] == [1_536, 1_536]
+
+    assert (await client.responses.create(**RESPONSES)).output_text
+    events = [event.type async for event in await client.responses.create(**RESPONSES, stream=True)]
+    assert events[-1] == "response.completed"

@@ -1,11 +1,11 @@
-"""pydantic-ai: chat, stream, tool call, typed output, embeddings; in an event loop and without one."""
+"""pydantic-ai: chat, stream, tool call, typed output, embeddings, responses; sync and async."""
 
 from typing import Any
 
 from pydantic import BaseModel
 from pydantic_ai import Agent, Embedder
 from pydantic_ai.embeddings.openai import OpenAIEmbeddingModel
-from pydantic_ai.models.openai import OpenAIChatModel
+from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
 
 asked: list[str] = []
 
@@ -42,6 +42,9 @@ async def play_async(azure: Any) -> None:
     embedder = Embedder(OpenAIEmbeddingModel("text-embedding-3-small-prod", provider=azure))
     result = await embedder.embed_documents(["blue", "glass"])
     assert [len(vector) for vector in result.embeddings] == [1_536, 1_536]
+
+    responding = Agent(OpenAIResponsesModel("gpt-5-mini-prod", provider=azure), tools=[weather])
+    assert (await responding.run("How is the weather in Lisbon?")).output
 
 
 def play(azure: Any) -> None:
