@@ -1,18 +1,24 @@
-"""Write what follows from the schema, the model data and the errors: reference pages, smalt.schema.json,
-.env.example.
+"""Write what follows from the code: reference pages of the schema, the model data, the errors and the
+library; smalt.schema.json; .env.example.
 
 `--check` writes nothing and fails, naming each file that is out of date.
 """
 
+import inspect
 import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import smalt
+from smalt.client.explain import Explanation
 from smalt.config import json_schema
 from smalt.config.environment import VARIABLES
+from smalt.core.upstream import UpstreamStatus
 from smalt.errors import BY_CODE, SmaltError
+from smalt.observe.totals import Sums
+from smalt.types import AttemptRecord, CallRecord, Usage
 from smalt.wire.models import ModelData, TokenPrice, model_table
 
 ROOT = Path(__file__).parent.parent
@@ -149,6 +155,79 @@ made again. This page is generated from `smalt.errors` by `tools/generate_refere
 ## What to do
 
 {steps}"""
+
+
+LIBRARY = """\
+# The library
+
+Everything here is imported from `smalt`, and nothing is loaded before it is used. How to begin:
+[First steps with the library](../tutorials/library.md). This page is generated from the docstrings by
+`tools/generate_reference.py`.
+
+## Clients
+
+The official ones, from `pip install 'smalt[openai]'`: the same arguments (or none), every resource and
+method.
+
+{clients}
+## Fleet
+
+{fleet}
+## Around calls
+
+Context managers, for threads and tasks alike: what is said holds for the calls made inside.
+
+{around}
+## After calls
+
+{after}
+## What they tell
+
+{values}
+## Settings and errors
+
+`smalt.Settings` is `smalt.yaml` as an object, for `Fleet(settings)`: `Settings.model_validate` takes the same
+words ([every setting](configuration.md)). `smalt.SmaltError` is the root of [all errors](errors.md).
+"""
+
+
+def library_page() -> str:
+    clients = (smalt.AzureOpenAI, smalt.AsyncAzureOpenAI, smalt.OpenAI, smalt.AsyncOpenAI)
+    values = (CallRecord, AttemptRecord, Usage, Sums, UpstreamStatus, Explanation)
+    return LIBRARY.format(
+        clients="".join(f"**`smalt.{client.__name__}`**: {_doc(client)}\n\n" for client in clients),
+        fleet=f"{_doc(smalt.Fleet)}\n\n" + "".join(_methods(smalt.Fleet)),
+        around="".join(map(_function, (smalt.tag, smalt.session, smalt.receipts, smalt.progress))),
+        after="".join(map(_function, (smalt.receipt, smalt.explain))),
+        values="".join(_value(value) for value in values),
+    )
+
+
+def _doc(what: Any) -> str:
+    return inspect.cleandoc(what.__doc__ or "")
+
+
+def _function(function: Any, prefix: str = "smalt.") -> str:
+    parameters = [
+        parameter.replace(annotation=inspect.Parameter.empty)
+        for name, parameter in inspect.signature(function).parameters.items()
+        if name not in {"self", "cls"}
+    ]
+    shown = inspect.Signature(parameters)
+    return f"**`{prefix}{function.__name__}{shown}`**: {_doc(function)}\n\n"
+
+
+def _methods(cls: type[Any]) -> Iterator[str]:
+    for name, member in vars(cls).items():
+        if not name.startswith("_"):
+            is_static = isinstance(member, classmethod)
+            yield _function(getattr(cls, name), f"{cls.__name__}." if is_static else ".")
+
+
+def _value(cls: type[Any]) -> str:
+    properties = [name for name, member in vars(cls).items() if isinstance(member, property)]
+    members = ", ".join(f"`{name}`" for name in [*cls.__annotations__, *properties])
+    return f"**`{cls.__name__}`**: {members}.\n\n{_doc(cls)}\n\n"
 
 
 def errors_page() -> str:
@@ -299,6 +378,7 @@ def files() -> dict[str, str]:
     return {
         "docs/reference/configuration.md": configuration_page(),
         "docs/reference/errors.md": errors_page(),
+        "docs/reference/library.md": library_page(),
         "docs/reference/models.md": models_page(),
         "smalt.schema.json": json.dumps(json_schema(), indent=2) + "\n",
         ".env.example": environment_example(),

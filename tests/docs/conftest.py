@@ -37,7 +37,7 @@ class World:
         done = subprocess.run(
             [word.replace(self.shown, self.address) for word in command],
             cwd=self.folder,
-            env=os.environ | self.variables,
+            env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"} | self.variables,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -79,6 +79,8 @@ def library_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
                 "AZURE_OPENAI_API_KEY": emulator.key("east"),
                 "OPENAI_API_VERSION": "2024-10-21",
             },
+            address=urlsplit(emulator.control_url).netloc,
+            shown=SHOWN_CONTROL_ADDRESS,
         )
 
 

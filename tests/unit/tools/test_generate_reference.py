@@ -9,6 +9,7 @@ TOOL = ROOT / "tools" / "generate_reference.py"
 FILES = (
     "docs/reference/configuration.md",
     "docs/reference/errors.md",
+    "docs/reference/library.md",
     "docs/reference/models.md",
     "smalt.schema.json",
     ".env.example",
