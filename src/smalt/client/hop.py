@@ -4,7 +4,8 @@ The pool (httpcore, httpcore2) is used without the client library around it: wha
 taken apart, and building it anew for every attempt would cost more than all of smalt's decisions.
 """
 
-from collections.abc import AsyncIterator, Iterator
+import zlib
+from collections.abc import AsyncIterator, Callable, Iterator
 from functools import lru_cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 MOST_CONNECTIONS: Final = 1_000
 MOST_IDLE_CONNECTIONS: Final = 100
 IDLE_S: Final = 30.0
+_GZIP_OR_ZLIB: Final = 32 + zlib.MAX_WBITS
 
 Headers = list[tuple[bytes, bytes]]
 StreamT = TypeVar("StreamT")
@@ -57,8 +59,10 @@ class Stream:
         self._response.close()
 
     def _read(self, core: ModuleType) -> Iterator[bytes]:
+        plain = _plain_piece(self._response)
         try:
-            yield from self._response.iter_stream()
+            for piece in self._response.iter_stream():
+                yield plain(piece)
         except _errors(core) as error:
             raise send_failed(core, error) from None
 
@@ -77,9 +81,10 @@ class AsyncStream:
         await self._response.aclose()
 
     async def _read(self, core: ModuleType) -> AsyncIterator[bytes]:
+        plain = _plain_piece(self._response)
         try:
             async for piece in self._response.aiter_stream():
-                yield piece
+                yield plain(piece)
         except _errors(core) as error:
             raise send_failed(core, error) from None
 
@@ -146,6 +151,8 @@ def send_failed(core: ModuleType, error: Exception) -> SendFailed:
         return SendFailed(FailureKind.CONNECT, text)
     if isinstance(error, core.TimeoutException):
         return SendFailed(FailureKind.TIMEOUT, text)
+    if isinstance(error, zlib.error):
+        return SendFailed(FailureKind.TRUNCATED, f"the answer cannot be decompressed: {text}")
     return SendFailed(FailureKind.RESET, text)
 
 
@@ -159,7 +166,7 @@ def _pool_options(libraries: Libraries) -> dict[str, Any]:
 
 
 def _errors(core: ModuleType) -> tuple[type[Exception], ...]:
-    return core.TimeoutException, core.NetworkError, core.ProtocolError
+    return core.TimeoutException, core.NetworkError, core.ProtocolError, zlib.error
 
 
 @lru_cache(maxsize=4_096)
@@ -197,6 +204,13 @@ def _plain(libraries: Libraries, response: "httpcore2.Response", content: bytes)
     except libraries.http.DecodingError as error:
         raise SendFailed(FailureKind.TRUNCATED, f"the answer cannot be decompressed: {error}") from None
     return decoded
+
+
+def _plain_piece(response: "httpcore2.Response") -> Callable[[bytes], bytes]:
+    """The same for the pieces of a stream, one after the other; gzip and deflate only."""
+    if not _header(response, b"content-encoding"):
+        return bytes
+    return zlib.decompressobj(_GZIP_OR_ZLIB).decompress
 
 
 def _is_event_stream(response: "httpcore2.Response") -> bool:
