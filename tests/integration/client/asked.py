@@ -14,15 +14,16 @@ CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES = "chat/completions", "completions", "e
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """`body`: without the model, as JSON with the white space that its author likes. `fault`: what the
-    upstream answers in any case, by its name in the emulator. `rewrites`: declared for every surface, and
-    what the body must say then."""
+    """`body`: without the model, as JSON with the white space that its author likes. `refusal`: what the
+    upstream answers in any case, by its name in the emulator. `befalls`: a fault that the answer meets on its
+    way. `rewrites`: declared for every surface, and what the body must say then."""
 
     name: str
     operation: str
     body: str
     model: str = "gpt-4o"
-    fault: str | None = None
+    refusal: str | None = None
+    befalls: str | None = None
     rewrites: tuple[str, ...] = ()
     rewritten: Mapping[str, Any] | None = None
 
@@ -152,6 +153,7 @@ REFUSED = (
     "unsupported_media_type",
     "too_many_headers",
 )
+ODD_STREAMS = ("crlf", "gzip", "no_done", "split")  # whole, and all the same other than usual
 LIKED = """{
 	"messages" : [ {"role":"user", "content":"Gr\\u00fc\\u00dfe \\/ \\ud83c\\udf0d"} ],
  "seed": 7 , "top_p":5.0e-1, "n":1}
@@ -176,8 +178,13 @@ def asked() -> Iterator[Asked]:
         )
     for name, body in WRONG.items():
         yield Asked(f"wrong: {name}", CHAT, json.dumps(body))
-    for fault in REFUSED:
-        yield Asked(f"refused: {fault}", CHAT, json.dumps(CHATS["plain"]), fault=fault)
+    for refusal in REFUSED:
+        yield Asked(f"refused: {refusal}", CHAT, json.dumps(CHATS["plain"]), refusal=refusal)
+    for fault in ODD_STREAMS:
+        yield Asked(
+            f"{fault}, streamed", CHAT, json.dumps({**CHATS["unicode"], "stream": True}), befalls=fault
+        )
+    yield Asked("gzip", CHAT, json.dumps(CHATS["unicode"]), befalls="gzip")
     yield Asked("written as its author likes", CHAT, LIKED)
     yield from adapted()
 
