@@ -11,20 +11,20 @@ import msgspec
 Send = Callable[[bytes], None]
 Script = Callable[[Send], None]
 
-HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n%b\r\n"
 DONE = b"data: [DONE]\n\n"
 
 
 @contextmanager
-def serving(script: Script) -> Iterator[dict[str, Any]]:
+def serving(script: Script, header: bytes = b"") -> Iterator[dict[str, Any]]:
     """Settings that lead there. `script` answers every request: what it sends are pieces of the stream, which
-    ends when it returns."""
+    ends when it returns. `header`: one line more of every answer's head."""
 
     class Handler(socketserver.StreamRequestHandler):
         def handle(self) -> None:
             with suppress(ConnectionError):
                 while self._read_request():
-                    self.wfile.write(HEAD)
+                    self.wfile.write(HEAD % header)
                     script(lambda piece: _write(self.wfile.write, piece))
                     self.wfile.write(b"0\r\n\r\n")
 

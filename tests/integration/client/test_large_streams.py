@@ -3,6 +3,7 @@
 import asyncio
 import http.client
 import threading
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -68,8 +69,8 @@ def http_library() -> Any:
 
 
 @contextmanager
-def fleet_before(script: Callable[[Send], None]) -> Iterator[Fleet]:
-    with serving(script) as settings, Fleet(Settings.model_validate(settings)) as fleet:
+def fleet_before(script: Callable[[Send], None], header: bytes = b"") -> Iterator[Fleet]:
+    with serving(script, header) as settings, Fleet(Settings.model_validate(settings)) as fleet:
         yield fleet
 
 
@@ -193,3 +194,30 @@ def test_a_long_stream_that_breaks_keeps_the_first_mebibyte(letter: str, kept: i
     assert isinstance(body, dict)
     assert body["code"] == "stream_interrupted"
     assert body["partial"] == letter * kept
+
+
+def test_a_compressed_stream_is_read_as_it_comes() -> None:
+    """Some servers compress although they were asked not to: nothing waits for the end."""
+    packer = zlib.compressobj(wbits=16 + zlib.MAX_WBITS)
+    patient, said = Patient(), []
+
+    def script(send: Send) -> None:
+        patient(lambda piece: send(packer.compress(piece) + packer.flush(zlib.Z_SYNC_FLUSH)))
+        send(packer.flush())
+
+    with fleet_before(script, b"content-encoding: gzip\r\n") as fleet, fleet.openai() as client:
+        for chunk in client.chat.completions.create(**ASKED):
+            said.append(chunk.choices[0].delta.content)
+            patient.arrived.set()
+    assert said == ["first", "last", None]
+    assert patient.in_time
+
+
+def test_a_stream_in_an_unknown_coding_is_no_answer() -> None:
+    """The error says what is wrong with it."""
+    with (
+        fleet_before(streaming(1), b"content-encoding: br\r\n") as fleet,
+        fleet.openai(timeout=0.5) as client,
+        pytest.raises(openai.InternalServerError, match="the answer cannot be decompressed"),
+    ):
+        client.chat.completions.create(**ASKED)
