@@ -69,6 +69,23 @@ def test_an_exception_has_a_receipt(fleet: Fleet) -> None:
     assert receipt(raised.value).error == "request"
 
 
+@pytest.mark.parametrize("operation", ["chat", "responses"])
+def test_a_stream_that_breaks_has_a_receipt(azure: Handle, fleet: Fleet, operation: str) -> None:
+    """The exception leads to it, too: what was estimated for the part that came."""
+    azure.fault("clean_cut", after=3)
+    asked: dict[str, Any] = {"model": "gpt-4o", "stream": True}
+    with fleet.openai() as client:
+        if operation == "chat":
+            stream = client.chat.completions.create(messages=HELLO, **asked)
+        else:
+            stream = client.responses.create(input="hello", **asked)
+        with pytest.raises(openai.APIError) as raised:
+            list(stream)
+    told = receipt(raised.value)
+    assert (told.error, told.estimated) == ("stream_interrupted", True)
+    assert told == receipt(stream)
+
+
 def test_what_never_went_through_smalt_has_none() -> None:
     """Whatever it is."""
     assert smalt.receipt(object()) is None
