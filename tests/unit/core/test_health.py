@@ -273,3 +273,17 @@ def test_an_answer_ends_a_rest_that_a_sibling_brought() -> None:
     health.cool(OPEN, "connection refused", 0)
     assert not health.alive(answered=True)
     assert health.resting(1) is None
+
+
+def test_clean_is_whom_nothing_has_failed_since_the_last_answer() -> None:
+    """A new one, too; an upstream that spoke without answering is not."""
+    health = make()
+    assert health.clean
+    fail(health, 0)
+    assert not health.clean
+    health.alive(answered=True)
+    assert health.clean
+    health.cool(QUOTA, "quota", 1)
+    assert not health.clean
+    health.alive(answered=False)
+    assert not health.clean
