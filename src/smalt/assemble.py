@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
 
-from smalt.auth.api_key import ApiKey
+from smalt.auth.static import ApiKey, Token
 from smalt.config import Settings, freeze
 from smalt.config.defaults import defaults
 from smalt.config.freeze import budgets, own_prices
@@ -14,7 +14,7 @@ from smalt.core.budgets import Budgets
 from smalt.core.engine import Engine
 from smalt.dispatch.cache import AnswerCache
 from smalt.dispatch.dispatcher import Dispatcher, Sink
-from smalt.dispatch.target import Origin, Target, Timeouts
+from smalt.dispatch.target import Credential, Origin, Target, Timeouts
 from smalt.observe.log import log_notice, log_trouble
 from smalt.observe.ptu import Provisioned
 from smalt.observe.totals import Totals
@@ -88,7 +88,7 @@ def _target(resource: Resource, filled_in: Mapping[str, Defaults], *, adapt: boo
     tls = url.scheme == "https"
     return Target(
         origin=Origin(url.hostname or "", url.port or (443 if tls else 80), tls),
-        credential=ApiKey(resource.api_keys[0]),
+        credential=_credential(resource),
         api=_api(resource),
         api_version=resource.api_version,
         base_path=url.path.rstrip("/"),
@@ -102,6 +102,13 @@ def _target(resource: Resource, filled_in: Mapping[str, Defaults], *, adapt: boo
         defaults=filled_in,
         adapt=adapt,
     )
+
+
+def _credential(resource: Resource) -> Credential:
+    """Of a checked resource: its key, else its token."""
+    if resource.api_keys or resource.identity is None or resource.identity.token is None:
+        return ApiKey(resource.api_keys[0])
+    return Token(resource.identity.token)
 
 
 def _api(resource: Resource) -> Literal["classic", "v1", "openai"]:

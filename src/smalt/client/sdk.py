@@ -88,10 +88,9 @@ def _azure_options(fleet: Fleet | None, sdk: Mapping[str, Any]) -> tuple[Fleet, 
     """The fleet, and what the SDK's constructor gets."""
     options = dict(sdk)
     copied = fleet is not None and "base_url" in options
-    address = {name: options.pop(name, None) for name in ("azure_endpoint", "api_key")}
-    for name in ("azure_ad_token", "azure_ad_token_provider"):
-        if options.pop(name, None) is not None:
-            raise ConfigurationError(f"{name}: Entra ID is not built yet; use an API key")
+    address = {name: options.pop(name, None) for name in ("azure_endpoint", "api_key", "azure_ad_token")}
+    if options.pop("azure_ad_token_provider", None) is not None:
+        raise ConfigurationError("azure_ad_token_provider: not built yet; use azure_ad_token or an API key")
     _refuse_http_client(options)
     if fleet is None:
         address["azure_endpoint"] = address["azure_endpoint"] or options.pop("base_url", None)
@@ -137,12 +136,20 @@ def _refuse_http_client(options: Mapping[str, Any]) -> None:
 def _one_resource(address: Mapping[str, Any], api_version: str | None) -> Fleet:
     """The resource the official arguments describe; what they leave out comes from the environment."""
     endpoint = address["azure_endpoint"] or os.environ.get("AZURE_OPENAI_ENDPOINT", "")
-    key = address["api_key"] or os.environ.get("AZURE_OPENAI_API_KEY", "")
+    version = api_version or os.environ.get("OPENAI_API_VERSION") or DEFAULT_VERSION
+    resource = {"endpoint": str(endpoint), "api_version": version, **_credential(address)}
+    return Fleet(from_data({"resources": {"default": resource}}))
+
+
+def _credential(address: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments before variables. Of arguments the token counts first, as with the SDK."""
+    token, key = address["azure_ad_token"], address["api_key"]
     if callable(key):
         raise ConfigurationError("api_key: a function is not built yet; use a text")
-    version = api_version or os.environ.get("OPENAI_API_VERSION") or DEFAULT_VERSION
-    resource = {"endpoint": str(endpoint), "api_keys": [key], "api_version": version}
-    return Fleet(from_data({"resources": {"default": resource}}))
+    if not (token or key):
+        key, token = (os.environ.get(f"AZURE_OPENAI_{name}", "") for name in ("API_KEY", "AD_TOKEN"))
+        token = "" if key else token
+    return {"identity": {"kind": "token", "token": token}} if token else {"api_keys": [key]}
 
 
 def _http_client(fleet: Fleet) -> Any:

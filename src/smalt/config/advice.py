@@ -22,6 +22,8 @@ def _warnings(settings: Settings) -> Iterator[str]:
                 f"resources.{name}.endpoint: a privatelink host matches no TLS certificate; "
                 f"{resource.base_url} is used, which DNS resolves to the private address"
             )
+        if resource.api_keys and resource.identity is not None:
+            yield f"resources.{name}.identity: api_keys are there, too, and are used; remove one of the two"
         for deployment_name, deployment in resource.deployments.items():
             if is_provisioned(deployment.sku) and throughput(deployment) is None:
                 yield f"resources.{name}.deployments.{deployment_name}: {_not_followed(deployment)}"

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from smalt.config.check_routes import of_routes, of_unserved
 from smalt.config.document import Document, Finding, KeyPath, meant
 from smalt.config.freeze import DEFAULT_RESOURCE
-from smalt.config.schema import Budget, Deployment, Resource, Settings
+from smalt.config.schema import Budget, Deployment, Identity, Resource, Settings
 from smalt.config.shape import shape
 from smalt.config.unbuilt import MESSAGE, unbuilt
 from smalt.config.upstreams import is_provisioned
@@ -68,6 +68,8 @@ def _of_resource(name: str, resource: Resource, quotas: Collection[str]) -> Iter
             "expected a version such as 2024-10-21, 2025-04-01-preview, v1, preview or latest",
         )
     yield from _of_api_keys((*path, "api_keys"), resource)
+    if resource.identity is not None:
+        yield from _of_identity((*path, "identity"), resource.identity)
     path = (*path, "deployments")
     if not resource.deployments and name != DEFAULT_RESOURCE:
         yield Finding(path, "deployment ID is required: name at least one deployment", InvalidDeployment)
@@ -88,6 +90,15 @@ def _of_api_keys(path: KeyPath, resource: Resource) -> Iterator[Finding]:
         yield Finding(path, f"a second key is {MESSAGE}")
 
 
+def _of_identity(path: KeyPath, identity: Identity) -> Iterator[Finding]:
+    if identity.kind != "token":
+        yield Finding(path, MESSAGE)
+    elif identity.token is None:
+        yield Finding(path, "either APIKey or EntraToken must be provided", MissingAuth)
+    else:
+        yield from _of_secret((*path, "token"), identity.token)
+
+
 def _of_secret(path: KeyPath, secret: SecretStr) -> Iterator[Finding]:
     text = secret.get_secret_value()
     if _SOURCES_TO_COME.match(text):
@@ -95,7 +106,7 @@ def _of_secret(path: KeyPath, secret: SecretStr) -> Iterator[Finding]:
     elif text.startswith("file:"):
         yield Finding(path, "file: is understood in smalt.yaml only; give the key itself")
     elif not (text.isascii() and text.isprintable()) or " " in text:
-        yield Finding(path, "a key must not hold spaces, line breaks or characters beyond ASCII")
+        yield Finding(path, "a secret must not hold spaces, line breaks or characters beyond ASCII")
 
 
 def _of_deployment(path: KeyPath, deployment: Deployment, quotas: Collection[str]) -> Iterator[Finding]:

@@ -41,7 +41,7 @@ VARIABLES = (
     Variable(
         "AZURE_OPENAI_API_KEY",
         (*DEFAULT, "api_keys"),
-        "The resource's key. Required without a smalt.yaml.",
+        "The resource's key. Required without a smalt.yaml, unless there is a token.",
         '"<your key>"',
     ),
     Variable("AZURE_API_KEY", (*DEFAULT, "api_keys"), "The same, as LiteLLM calls it."),
@@ -65,8 +65,8 @@ VARIABLES = (
         example="gpt-4o",
     ),
     _deployment("AZURE_OPENAI_CHAT_DEPLOYMENT_NAME", "The same, as semantic-kernel calls it."),
+    Variable("AZURE_OPENAI_AD_TOKEN", (*DEFAULT, "identity"), "An Entra token, in place of a key."),
     Variable("SMALT_AUTH", (*DEFAULT, "identity"), "`entra`: Entra ID in place of a key. Not built yet."),
-    Variable("AZURE_OPENAI_AD_TOKEN", (*DEFAULT, "identity"), "An Entra token. Not built yet."),
     Variable("SMALT_GATEWAY_KEY", ("gateway", "keys"), "A key callers of the gateway may use; alias `env`."),
     Variable("SMALT_LISTEN", ("gateway", "listen"), "Where the gateway listens.", "127.0.0.1:8000"),
 )
@@ -88,17 +88,17 @@ def read_environment(env: Mapping[str, str]) -> Document:
         if key == "deployments":
             _add_deployment(document, resource[key], variable, value)
         elif key not in section:
-            section[key] = _shaped(key, value)
+            section[key] = _shaped(variable.name, key, value)
             document.labels[variable.path] = variable.name
     return document
 
 
-def _shaped(key: str, value: str) -> object:
+def _shaped(name: str, key: str, value: str) -> object:
     match key:
         case "api_keys":
             return [value]
         case "identity":
-            return "default"
+            return {"kind": "token", "token": value} if name == "AZURE_OPENAI_AD_TOKEN" else "default"
         case "keys":
             return [{"alias": "env", "key": value}]
         case _:

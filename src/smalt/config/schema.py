@@ -111,6 +111,11 @@ def _stripped(value: object) -> object:
     return value.strip() if isinstance(value, str) else value
 
 
+def _without_bearer(value: object) -> object:
+    """Tokens are often copied with the word that comes before them in the header."""
+    return value.strip().removeprefix("Bearer ").strip() if isinstance(value, str) else value
+
+
 def _without_empty(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
     return tuple(key for key in keys if key.get_secret_value())
 
@@ -187,11 +192,15 @@ class Deployment(Section):
 class Identity(Section):
     """How to get Entra tokens; the kind alone may stand for the whole."""
 
-    kind: Literal["default", "managed_identity", "workload_identity", "client_secret", "cli"] = Field(
-        default="default", description="Where tokens come from."
+    kind: Literal["default", "managed_identity", "workload_identity", "client_secret", "cli", "token"] = (
+        Field(default="default", description="Where tokens come from. Only `token` is built yet.")
     )
-    client_id: str | None = Field(default=None, description="Of a user-assigned identity or application.")
-    tenant_id: str | None = Field(default=None, description="The tenant of the application.")
+    token: Annotated[SecretStr, BeforeValidator(_without_bearer)] | None = Field(
+        default=None,
+        description="Of `kind: token`: an Entra token, with or without `Bearer `, used until it expires.",
+    )
+    client_id: str | None = _later("Of a user-assigned identity or application.")
+    tenant_id: str | None = _later("The tenant of the application.")
 
 
 class Resource(Section):
@@ -224,7 +233,9 @@ class Resource(Section):
         description="The key: literal, `${VAR}`, or `file:/path` (relative to this file). A second key, "
         "`keyring:` and Key Vault URLs are not built yet.",
     )
-    identity: Annotated[Identity, BeforeValidator(_as_identity)] | None = _later("Entra ID in place of keys.")
+    identity: Annotated[Identity, BeforeValidator(_as_identity)] | None = Field(
+        default=None, description="Entra ID in place of keys, which come first where there are both."
+    )
     azure_id: str | None = Field(
         default=None, description="The Azure resource id: `/subscriptions/.../accounts/NAME`. Informational."
     )

@@ -91,7 +91,7 @@ def test_req_1_9_a_bearer_is_the_only_credential(azure: Handle) -> None:
 
 def test_req_1_9_a_bearer_is_not_doubled(azure: Handle) -> None:
     """A key that brings the word along is refused before any call, and not shown."""
-    with pytest.raises(smalt.ConfigurationError, match="a key must not hold spaces") as caught:
+    with pytest.raises(smalt.ConfigurationError, match="a secret must not hold spaces") as caught:
         proxy(azure, f"Bearer {azure.key('east')}")
     assert azure.key("east") not in str(caught.value)
     assert azure.log() == []

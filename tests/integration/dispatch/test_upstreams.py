@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from tests.integration.dispatch.raw_server import Peer, serving
 from tests.unit.dispatch.fakes import Office, make_engine, make_facts
 
-from smalt.auth.api_key import ApiKey
+from smalt.auth.static import ApiKey
 from smalt.core.settings import RetrySpec
 from smalt.dispatch.connections import Response
 from smalt.dispatch.dispatcher import OpenCall

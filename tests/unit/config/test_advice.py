@@ -36,6 +36,14 @@ def test_a_private_link_endpoint() -> None:
     )
 
 
+def test_a_token_beside_a_key() -> None:
+    """The key is used."""
+    both = resource({"d": "m"}, identity={"kind": "token", "token": "t"})
+    assert warnings(settings({"e": both})) == (
+        "resources.e.identity: api_keys are there, too, and are used; remove one of the two",
+    )
+
+
 @pytest.mark.parametrize(
     ("deployment", "lacking"),
     [

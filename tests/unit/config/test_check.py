@@ -124,7 +124,7 @@ def test_the_full_file_has_only_problems_of_what_is_not_built(problems: Callable
         ),
         (
             "gateway: {admin_key: 'a b'}",
-            "1:11: gateway.admin_key: a key must not hold spaces, line breaks or characters beyond ASCII",
+            "1:11: gateway.admin_key: a secret must not hold spaces, line breaks or characters beyond ASCII",
         ),
         ("cache: {size: -1}", "1:9: cache.size: expected a whole number, 0 or more, got -1"),
         ("cache: {ttl_s: 0}", "1:9: cache.ttl_s: expected a number of seconds above 0, got 0"),
@@ -195,7 +195,7 @@ def test_a_bad_part_beside_a_good_resource(
             "api_keys: ['é']",
             (
                 "4:5: resources.east.api_keys: "
-                "a key must not hold spaces, line breaks or characters beyond ASCII"
+                "a secret must not hold spaces, line breaks or characters beyond ASCII"
             ),
         ),
         (
@@ -361,6 +361,14 @@ def test_req_1_3_a_key_is_required() -> None:
     """Without key and identity no call can succeed."""
     with pytest.raises(MissingAuth, match="either APIKey or EntraToken must be provided"):
         check(parse(EAST.replace("api_keys: [k]", ""), "smalt.yaml"))
+
+
+def test_req_1_3_a_token_will_do() -> None:
+    """In place of the key; one that is empty is none."""
+    with_token = EAST.replace("api_keys: [k]", "identity: {kind: token, token: t}")
+    assert check(parse(with_token, "smalt.yaml")).resources["east"].identity
+    with pytest.raises(MissingAuth, match=r"identity: either APIKey or EntraToken must be provided"):
+        check(parse(with_token.replace("token: t}", "token: ''}"), "smalt.yaml"))
 
 
 @pytest.mark.parametrize("written", ["2025-04-01-preview", "2024-06-01", "v1", "preview", "latest"])

@@ -3,7 +3,7 @@
 import pytest
 
 from smalt.config.document import SECRETS, ConfigProblem, Document, Place, dotted, is_secret, raise_problems
-from smalt.config.schema import Gateway, GatewayKey, Resource
+from smalt.config.schema import Gateway, GatewayKey, Identity, Resource
 from smalt.errors import ConfigurationError, InvalidEndpoint, MissingAuth
 
 
@@ -85,7 +85,7 @@ def test_every_secret_field_is_known_as_one() -> None:
     """The fields that are never shown are exactly those the schema keeps secret."""
     fields = {
         name
-        for section in (Resource, Gateway, GatewayKey)
+        for section in (Resource, Identity, Gateway, GatewayKey)
         for name, field in section.model_fields.items()
         if "Secret" in str(field)
     }

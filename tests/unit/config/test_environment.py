@@ -143,11 +143,31 @@ def test_a_deployment_serves_one_model(environment_problems: Refused) -> None:
     )
 
 
-@pytest.mark.parametrize(("name", "value"), [("SMALT_AUTH", "entra"), ("AZURE_OPENAI_AD_TOKEN", "s3cret")])
-def test_entra_is_not_built_yet(name: str, value: str, environment_problems: Refused) -> None:
-    """The variable is named, its value is not."""
-    error = environment_problems({"AZURE_OPENAI_ENDPOINT": ENOUGH["AZURE_OPENAI_ENDPOINT"], name: value})
-    assert error.problems == (f"environment: {name}: {LATER}",)
+def test_entra_is_not_built_yet(environment_problems: Refused) -> None:
+    """The variable is named."""
+    error = environment_problems(
+        {"AZURE_OPENAI_ENDPOINT": ENOUGH["AZURE_OPENAI_ENDPOINT"], "SMALT_AUTH": "entra"}
+    )
+    assert error.problems == (f"environment: SMALT_AUTH: {LATER}",)
+
+
+def test_a_token_stands_for_a_key(settings_of: Callable[..., Settings]) -> None:
+    """With or without the word that comes before it in the header."""
+    for value in ("t0ken", "Bearer t0ken"):
+        settings = settings_of(AZURE_OPENAI_API_KEY="", AZURE_OPENAI_AD_TOKEN=value)
+        identity = settings.resources["default"].identity
+        assert identity is not None
+        assert identity.token is not None
+        assert (identity.kind, identity.token.get_secret_value()) == ("token", "t0ken")
+
+
+def test_a_token_is_not_shown(environment_problems: Refused) -> None:
+    """What is wrong with it is said without it."""
+    error = environment_problems(
+        {"AZURE_OPENAI_ENDPOINT": ENOUGH["AZURE_OPENAI_ENDPOINT"], "AZURE_OPENAI_AD_TOKEN": "Bearer s3cret x"}
+    )
+    assert "a secret must not hold spaces" in str(error)
+    assert "s3cret" not in str(error)
 
 
 def test_the_gateway_is_configured_too(settings_of: Callable[..., Settings]) -> None:
@@ -183,7 +203,7 @@ def test_the_example_asks_for_a_key(tmp_path: Path) -> None:
     assert caught.value.problems == (
         (
             "environment: AZURE_OPENAI_API_KEY: "
-            "a key must not hold spaces, line breaks or characters beyond ASCII"
+            "a secret must not hold spaces, line breaks or characters beyond ASCII"
         ),
     )
     assert warnings(load(env={"AZURE_OPENAI_API_KEY": "k"}, cwd=tmp_path)) == ()

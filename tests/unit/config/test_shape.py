@@ -74,7 +74,7 @@ def faults(text: str, **env: str) -> list[str]:
             "resources: {e: {identity: x}}",
             (
                 "1:17: resources.e.identity.kind: expected 'default', 'managed_identity', "
-                "'workload_identity', 'client_secret' or 'cli', got 'x'"
+                "'workload_identity', 'client_secret', 'cli' or 'token', got 'x'"
             ),
         ),
         ("resources: {e: {api_keys: x}}", "1:17: resources.e.api_keys: expected a list, got text"),

@@ -11,7 +11,7 @@ from smalt.config.unbuilt import is_built, unbuilt
 @pytest.mark.parametrize(
     ("data", "path"),
     [
-        ({"resources": {"e": {"identity": "cli"}}}, ("resources", "e", "identity")),
+        ({"resources": {"e": {"identity": {"client_id": "c"}}}}, ("resources", "e", "identity", "client_id")),
         ({"agents": {"a": {"instructions": "x"}}}, ("agents", "a", "instructions")),
         ({"policies": [1]}, ("policies",)),
         ({"gateway": {"secrets": ["s"]}}, ("gateway", "secrets")),

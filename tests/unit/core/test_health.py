@@ -278,12 +278,13 @@ def test_an_answer_ends_a_rest_that_a_sibling_brought() -> None:
 def test_clean_is_whom_nothing_has_failed_since_the_last_answer() -> None:
     """A new one, too; an upstream that spoke without answering is not."""
     health = make()
-    assert health.clean
+    seen = [health.clean]
     fail(health, 0)
-    assert not health.clean
+    seen.append(health.clean)
     health.alive(answered=True)
-    assert health.clean
+    seen.append(health.clean)
     health.cool(QUOTA, "quota", 1)
-    assert not health.clean
+    seen.append(health.clean)
     health.alive(answered=False)
-    assert not health.clean
+    seen.append(health.clean)
+    assert seen == [True, False, True, False, False]

@@ -6,7 +6,7 @@ import pytest
 from pydantic import SecretStr
 from tests.unit.dispatch.fakes import Office, Taker, Wired, failure_of, make_facts
 
-from smalt.auth.api_key import ApiKey
+from smalt.auth.static import ApiKey
 from smalt.dispatch import upstreams as module
 from smalt.dispatch.connections import Connections, Response
 from smalt.dispatch.run import Answer, SendFailed

@@ -4,7 +4,7 @@ import pickle
 import pytest
 from pydantic import SecretStr
 
-from smalt.auth.api_key import ApiKey
+from smalt.auth.static import ApiKey, Token
 from smalt.dispatch.target import Origin, Target, Timeouts
 from smalt.dispatch.upstreams import Upstreams
 
@@ -23,15 +23,23 @@ def test_azure_takes_the_key_in_its_own_header() -> None:
     assert key.header(bearer=True) == ("authorization", f"Bearer {SECRET}")
 
 
+def test_a_token_is_the_same_for_every_server() -> None:
+    """`Authorization: Bearer`."""
+    token = Token(SecretStr(SECRET))
+    for bearer in (False, True):
+        assert token.header(bearer=bearer) == ("authorization", f"Bearer {SECRET}")
+
+
 @pytest.mark.parametrize(
     "holder",
     [
         ApiKey(SecretStr(SECRET)),
+        Token(SecretStr(SECRET)),
         make_target(),
         {"targets": [make_target()]},
         Upstreams({"east": make_target()}, Timeouts()),
     ],
-    ids=["key", "target", "nested", "upstreams"],
+    ids=["key", "token", "target", "nested", "upstreams"],
 )
 def test_nothing_that_holds_a_key_shows_it(holder: object) -> None:
     """Neither printed nor formatted nor pickled."""
