@@ -14,6 +14,7 @@ from smalt.client.receipts import REQUEST_ID
 from smalt.dispatch.answer_headers import answer_headers, record_headers, request_headers
 from smalt.dispatch.dispatcher import Circumstances, OpenCall
 from smalt.dispatch.run import Answer, Headers, finish_whole
+from smalt.dispatch.target import request_head, static_head
 from smalt.errors import SmaltError, Unauthorized, UnsupportedOperation, UpstreamAuthFailed
 from smalt.types import CallRecord, Facts, Operation, Usage
 from smalt.wire import embeddings, paths
@@ -27,12 +28,14 @@ JSON: Final[Headers] = ((b"content-type", b"application/json"),)
 
 
 class Inbound(Struct, frozen=True):
-    """A request as it came. `timeout`: the SDK's own, in seconds by phase, as httpx names them."""
+    """A request as it came. `connect_s`, `silence_s`: the SDK's own timeouts for connecting, and between
+    what comes or is written; None for no end."""
 
     facts: Facts
     body: bytes
     request_id: str
-    timeout: dict[str, float | None]
+    connect_s: float
+    silence_s: float | None
     circumstances: Circumstances
     started_s: float = field(default_factory=time.monotonic)
 
@@ -61,10 +64,7 @@ class Door:
         self._assembly = assembly
         self._cache = assembly.cache
         self._http = http
-        self._heads = {
-            name: [(key.encode(), value.encode()) for key, value in target.headers]
-            for name, target in assembly.targets.items()
-        }
+        self._heads = {name: static_head(target) for name, target in assembly.targets.items()}
 
     def inbound(self, request: "httpx2.Request", body: bytes, request_id: str) -> Inbound:
         """A request to any surface. Raises RequestError."""
@@ -74,7 +74,15 @@ class Door:
         if asked is None:
             raise UnsupportedOperation(f"{request.method} {raw_path} is no operation smalt routes yet")
         facts = read_facts(asked, body)
-        return Inbound(facts, body, request_id, self._timeout(request), circumstances.current())
+        wanted = request.extensions.get("timeout", {})
+        return Inbound(
+            facts,
+            body,
+            request_id,
+            self._connect_s(wanted.get("connect")),
+            wanted.get("read", self._assembly.timeouts.total_s),
+            circumstances.current(),
+        )
 
     def largest_quota(self, facts: Facts) -> float:
         """Tokens; infinite if it is not known. Raises ModelNotAvailableError."""
@@ -87,7 +95,7 @@ class Door:
         return self._assembly.dispatcher.open(
             inbound.facts,
             inbound.request_id,
-            total_s=min(inbound.timeout["read"] or total_s, total_s),
+            total_s=min(inbound.silence_s or total_s, total_s),
             circumstances=inbound.circumstances,
         )
 
@@ -96,12 +104,8 @@ class Door:
         resource, _, deployment = upstream.partition("/")
         target = self._assembly.targets[resource]
         outgoing = target.outgoing(call.facts, deployment, inbound.body)
-        headers = [
-            *self._heads[resource],
-            (b"x-ms-client-request-id", call.request_id.encode()),
-            (b"content-length", str(len(outgoing.body)).encode()),
-        ]
-        return Outbound(target.origin, headers, outgoing, inbound.timeout)
+        head = request_head(outgoing, call.request_id, self._heads[resource])
+        return Outbound(target.origin, head, outgoing, inbound.connect_s, inbound.silence_s)
 
     def kept(self, inbound: Inbound) -> "httpx2.Response | None":
         """The answer that the same request was given before; its receipt says so."""
@@ -151,12 +155,10 @@ class Door:
         response: httpx2.Response = self._http.Response(status, headers=headers, **body)
         return response
 
-    def _timeout(self, request: "httpx2.Request") -> dict[str, float | None]:
-        """The SDK's own, in seconds; connecting is never given longer than the fleet allows."""
-        timeouts = self._assembly.timeouts
-        wanted = {"read": timeouts.total_s, **request.extensions.get("timeout", {})}
-        connect_s = min(wanted.get("connect") or timeouts.connect_s, timeouts.connect_s)
-        return {**wanted, "connect": connect_s}
+    def _connect_s(self, wanted_s: float | None) -> float:
+        """Never longer than the fleet allows."""
+        most_s = self._assembly.timeouts.connect_s
+        return min(wanted_s or most_s, most_s)
 
 
 class Doors:

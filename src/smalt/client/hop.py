@@ -1,56 +1,43 @@
-"""One attempt to one upstream, over the connection pool beneath httpx or httpx2.
+"""One attempt to one upstream, over our own connections: for threads, and for event loops."""
 
-The pool (httpcore, httpcore2) is used without the client library around it: what the SDK hands us is already
-taken apart, and building it anew for every attempt would cost more than all of smalt's decisions.
-"""
-
+import asyncio
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
-from functools import lru_cache
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import Final, TypeVar
 
 from msgspec import Struct
 
+from smalt.dispatch.blocking import BlockingConnections, BlockingResponse
+from smalt.dispatch.connection import Received
+from smalt.dispatch.connections import Connections, Response
 from smalt.dispatch.run import Answer, SendFailed
 from smalt.dispatch.target import Origin, Outgoing
 from smalt.types import FailureKind
 
-if TYPE_CHECKING:
-    import httpcore2
-
-MOST_CONNECTIONS: Final = 1_000
-MOST_IDLE_CONNECTIONS: Final = 100
-IDLE_S: Final = 30.0
+LARGEST_WHOLE: Final = 2**40  # bytes: what the caller's memory holds
 _GZIP_OR_ZLIB: Final = 32 + zlib.MAX_WBITS
 
-Headers = list[tuple[bytes, bytes]]
 StreamT = TypeVar("StreamT")
 
 
-class Libraries(NamedTuple):
-    """A client library and the connection pool beneath it: httpx and httpcore, or httpx2 and httpcore2."""
-
-    http: ModuleType
-    core: ModuleType
-
-
 class Outbound(Struct, frozen=True):
-    """A request as it leaves. `timeout`: seconds by phase, as httpx names them."""
+    """A request as it leaves. `silence_s`: how long nothing may come or be written, None for ever."""
 
     origin: Origin
-    headers: Headers
+    head: bytes
     outgoing: Outgoing
-    timeout: dict[str, float | None]
+    connect_s: float
+    silence_s: float | None
 
 
 class Stream:
     """A streamed answer. Iterating gives the pieces as they come, from wherever the last one stopped. Raises
     SendFailed."""
 
-    def __init__(self, core: ModuleType, response: "httpcore2.Response") -> None:
+    def __init__(self, response: BlockingResponse) -> None:
         self._response = response
-        self._pieces = self._read(core)
+        self._pieces = self._read()
 
     def __iter__(self) -> Iterator[bytes]:
         return self._pieces
@@ -58,164 +45,140 @@ class Stream:
     def close(self) -> None:
         self._response.close()
 
-    def _read(self, core: ModuleType) -> Iterator[bytes]:
+    def _read(self) -> Iterator[bytes]:
         plain = _plain_piece(self._response)
-        try:
-            for piece in self._response.iter_stream():
-                yield plain(piece)
-        except _errors(core) as error:
-            raise send_failed(core, error) from None
+        for piece in self._response.pieces():
+            yield plain(piece)
 
 
 class AsyncStream:
     """The same for an event loop."""
 
-    def __init__(self, core: ModuleType, response: "httpcore2.Response") -> None:
+    def __init__(self, response: Response, silence_s: float | None) -> None:
         self._response = response
-        self._pieces = self._read(core)
+        self._pieces = self._read(silence_s)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self._pieces
 
     async def aclose(self) -> None:
-        await self._response.aclose()
+        self._response.close()
 
-    async def _read(self, core: ModuleType) -> AsyncIterator[bytes]:
+    async def _read(self, silence_s: float | None) -> AsyncIterator[bytes]:
         plain = _plain_piece(self._response)
-        try:
-            async for piece in self._response.aiter_stream():
-                yield plain(piece)
-        except _errors(core) as error:
-            raise send_failed(core, error) from None
+        async for piece in self._response.pieces(silence_s):
+            yield plain(piece)
 
 
 class Hop:
-    """Sends. Safe for threads."""
+    """Sends. Safe for threads. `http`: the module `httpx` or `httpx2`, whichever the SDK rides: its trust in
+    certificates holds here, too."""
 
-    def __init__(self, libraries: Libraries) -> None:
-        self._libraries = libraries
-        self._pool: httpcore2.ConnectionPool = libraries.core.ConnectionPool(**_pool_options(libraries))
+    def __init__(self, http: ModuleType) -> None:
+        self._http = http
+        self._connections = BlockingConnections(http.create_ssl_context)
 
     def send(self, outbound: Outbound) -> "Answer[Stream]":
         """The answer: a stream of events open, anything else whole. Raises SendFailed."""
-        core = self._libraries.core
+        response = self._connections.send(
+            outbound.origin,
+            outbound.head,
+            outbound.outgoing.body,
+            connect_s=outbound.connect_s,
+            silence_s=outbound.silence_s,
+        )
+        if _is_event_stream(response):
+            return _answer(response, outbound, stream=Stream(response))
         try:
-            response: httpcore2.Response = self._pool.handle_request(_request(core, outbound))
-            if _is_event_stream(response):
-                return _answer(response, outbound, stream=Stream(core, response))
-            try:
-                content = response.read()
-            finally:
-                response.close()
-        except _errors(core) as error:
-            raise send_failed(core, error) from None
-        return _answer(response, outbound, _plain(self._libraries, response, content))
+            body = response.whole()
+        except BaseException:
+            response.close()
+            raise
+        return _answer(response, outbound, _plain(self._http, response, body))
 
     def close(self) -> None:
-        self._pool.close()
+        self._connections.close()
 
 
 class AsyncHop:
-    """Sends. For one event loop."""
+    """Sends. For one event loop at a time: in another one it begins anew."""
 
-    def __init__(self, libraries: Libraries) -> None:
-        self._libraries = libraries
-        self._pool: httpcore2.AsyncConnectionPool = libraries.core.AsyncConnectionPool(
-            **_pool_options(libraries)
-        )
+    def __init__(self, http: ModuleType) -> None:
+        self._http = http
+        self._connections = Connections(http.create_ssl_context)
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def send(self, outbound: Outbound) -> "Answer[AsyncStream]":
         """The answer: a stream of events open, anything else whole. Raises SendFailed."""
-        core = self._libraries.core
+        response = await self._of_this_loop().send(
+            outbound.origin,
+            outbound.head,
+            outbound.outgoing.body,
+            connect_s=outbound.connect_s,
+            limit_s=outbound.silence_s,
+        )
+        if _is_event_stream(response):
+            return _answer(response, outbound, stream=AsyncStream(response, outbound.silence_s))
         try:
-            response: httpcore2.Response = await self._pool.handle_async_request(_request(core, outbound))
-            if _is_event_stream(response):
-                return _answer(response, outbound, stream=AsyncStream(core, response))
-            try:
-                content = await response.aread()
-            finally:
-                await response.aclose()
-        except _errors(core) as error:
-            raise send_failed(core, error) from None
-        return _answer(response, outbound, _plain(self._libraries, response, content))
+            body = await response.whole(LARGEST_WHOLE)
+        except BaseException:
+            response.close()
+            raise
+        return _answer(response, outbound, _plain(self._http, response, body or b""))
 
     async def aclose(self) -> None:
-        await self._pool.aclose()
+        self._connections.close()
 
-
-def send_failed(core: ModuleType, error: Exception) -> SendFailed:
-    """What an exception of the pool means: connecting and queueing come before the request, all else leaves
-    open whether it was received."""
-    text = str(error) or type(error).__name__
-    if isinstance(error, core.ConnectError | core.ConnectTimeout | core.PoolTimeout):
-        return SendFailed(FailureKind.CONNECT, text)
-    if isinstance(error, core.TimeoutException):
-        return SendFailed(FailureKind.TIMEOUT, text)
-    if isinstance(error, zlib.error):
-        return SendFailed(FailureKind.TRUNCATED, f"the answer cannot be decompressed: {text}")
-    return SendFailed(FailureKind.RESET, text)
-
-
-def _pool_options(libraries: Libraries) -> dict[str, Any]:
-    return {
-        "ssl_context": libraries.http.create_ssl_context(),
-        "max_connections": MOST_CONNECTIONS,
-        "max_keepalive_connections": MOST_IDLE_CONNECTIONS,
-        "keepalive_expiry": IDLE_S,
-    }
-
-
-def _errors(core: ModuleType) -> tuple[type[Exception], ...]:
-    return core.TimeoutException, core.NetworkError, core.ProtocolError, zlib.error
-
-
-@lru_cache(maxsize=4_096)
-def _url(core: ModuleType, origin: Origin, path: str) -> "httpcore2.URL":
-    scheme = b"https" if origin.tls else b"http"
-    url: httpcore2.URL = core.URL(
-        scheme=scheme, host=origin.host.encode(), port=origin.port, target=path.encode()
-    )
-    return url
-
-
-def _request(core: ModuleType, outbound: Outbound) -> "httpcore2.Request":
-    url = _url(core, outbound.origin, outbound.outgoing.path)
-    extensions = {"timeout": outbound.timeout}
-    request: httpcore2.Request = core.Request(
-        b"POST", url, headers=outbound.headers, content=outbound.outgoing.body, extensions=extensions
-    )
-    return request
+    def _of_this_loop(self) -> Connections:
+        """Connections cannot leave the loop they were made in."""
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            if self._loop is not None:
+                self._connections = Connections(self._http.create_ssl_context)
+            self._loop = loop
+        return self._connections
 
 
 def _answer(
-    response: "httpcore2.Response", outbound: Outbound, body: bytes = b"", stream: StreamT | None = None
+    response: Received, outbound: Outbound, body: bytes = b"", stream: StreamT | None = None
 ) -> Answer[StreamT]:
-    headers = [(name.lower(), value) for name, value in response.headers]
     rewrites, renamed = outbound.outgoing.rewrites, outbound.outgoing.renamed
-    return Answer(response.status, headers, body, stream, rewrites, renamed=renamed)
+    return Answer(response.status, response.headers, body, stream, rewrites, renamed=renamed)
 
 
-def _plain(libraries: Libraries, response: "httpcore2.Response", content: bytes) -> bytes:
+def _plain(http: ModuleType, response: Received, body: bytes) -> bytes:
     """Some servers compress although they were asked not to."""
     if not _header(response, b"content-encoding"):
-        return content
+        return body
     try:
-        decoded: bytes = libraries.http.Response(200, headers=response.headers, content=content).content
-    except libraries.http.DecodingError as error:
-        raise SendFailed(FailureKind.TRUNCATED, f"the answer cannot be decompressed: {error}") from None
+        decoded: bytes = http.Response(200, headers=response.headers, content=body).content
+    except http.DecodingError as error:
+        raise _undecodable(error) from None
     return decoded
 
 
-def _plain_piece(response: "httpcore2.Response") -> Callable[[bytes], bytes]:
+def _plain_piece(response: Received) -> Callable[[bytes], bytes]:
     """The same for the pieces of a stream, one after the other; gzip and deflate only."""
     if not _header(response, b"content-encoding"):
         return bytes
-    return zlib.decompressobj(_GZIP_OR_ZLIB).decompress
+    decompress = zlib.decompressobj(_GZIP_OR_ZLIB).decompress
+
+    def plain(piece: bytes) -> bytes:
+        try:
+            return decompress(piece)
+        except zlib.error as error:
+            raise _undecodable(error) from None
+
+    return plain
 
 
-def _is_event_stream(response: "httpcore2.Response") -> bool:
+def _undecodable(error: Exception) -> SendFailed:
+    return SendFailed(FailureKind.TRUNCATED, f"the answer cannot be decompressed: {error}")
+
+
+def _is_event_stream(response: Received) -> bool:
     return response.status < 300 and _header(response, b"content-type").startswith(b"text/event-stream")
 
 
-def _header(response: "httpcore2.Response", name: bytes) -> bytes:
-    return next((value.lower() for key, value in response.headers if key.lower() == name), b"")
+def _header(response: Received, name: bytes) -> bytes:
+    return next((value.lower() for key, value in response.headers if key == name), b"")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from smalt.client.door import Door, Doors, Inbound
 from smalt.client.embeddings import ask_all, ask_all_async, batch_of
 from smalt.client.events import AsyncEventBody, EventBody, begun, begun_async
-from smalt.client.hop import AsyncHop, AsyncStream, Hop, Libraries, Stream
+from smalt.client.hop import AsyncHop, AsyncStream, Hop, Stream
 from smalt.dispatch.dispatcher import OpenCall, new_id
 from smalt.dispatch.run import Answer, run, run_async
 from smalt.errors import MissingExtra, SmaltError
@@ -50,16 +50,15 @@ def transport_classes(library: HttpLibrary) -> Transports:
         http = import_module(library)
     except ImportError:
         raise MissingExtra(f"a transport for {library}", "openai") from None
-    libraries = Libraries(http, import_module(library.replace("httpx", "httpcore")))
     events = type("EventBody", (EventBody, http.SyncByteStream), {})
     async_events = type("AsyncEventBody", (AsyncEventBody, http.AsyncByteStream), {})
     return Transports(
         http,
-        type("Transport", (_Transport, http.BaseTransport), {"libraries": libraries, "event_body": events}),
+        type("Transport", (_Transport, http.BaseTransport), {"http": http, "event_body": events}),
         type(
             "AsyncTransport",
             (_AsyncTransport, http.AsyncBaseTransport),
-            {"libraries": libraries, "event_body": async_events},
+            {"http": http, "event_body": async_events},
         ),
     )
 
@@ -67,16 +66,16 @@ def transport_classes(library: HttpLibrary) -> Transports:
 class _Transport:
     """Sends every request of an SDK through the fleet. Safe for threads."""
 
-    libraries: Libraries
+    http: Any
     event_body: type[EventBody]
 
     def __init__(self, current: Callable[[], "Assembly"]) -> None:
-        self._doors = Doors(current, self.libraries.http)
-        self._hop = Hop(self.libraries)
+        self._doors = Doors(current, self.http)
+        self._hop = Hop(self.http)
 
     def start_afresh(self) -> None:
         """In a child process: the parent's connections stay the parent's."""
-        self._hop = Hop(self.libraries)
+        self._hop = Hop(self.http)
 
     def handle_request(self, request: "httpx2.Request") -> "httpx2.Response":
         door, request_id, body = self._doors.now, new_id(), request.read()
@@ -109,16 +108,16 @@ class _Transport:
 class _AsyncTransport:
     """Sends every request of an SDK through the fleet. For one event loop."""
 
-    libraries: Libraries
+    http: Any
     event_body: type[AsyncEventBody]
 
     def __init__(self, current: Callable[[], "Assembly"]) -> None:
-        self._doors = Doors(current, self.libraries.http)
-        self._hop = AsyncHop(self.libraries)
+        self._doors = Doors(current, self.http)
+        self._hop = AsyncHop(self.http)
 
     def start_afresh(self) -> None:
         """In a child process: the parent's connections stay the parent's."""
-        self._hop = AsyncHop(self.libraries)
+        self._hop = AsyncHop(self.http)
 
     async def handle_async_request(self, request: "httpx2.Request") -> "httpx2.Response":
         door, request_id, body = self._doors.now, new_id(), await request.aread()

@@ -130,6 +130,22 @@ class Target:
         return known and wanted and b'"data_sources"' not in body  # On Your Data refuses stream_options
 
 
+def static_head(target: Target) -> bytes:
+    """The end of a request's head, the same for every request to one resource."""
+    lines = [f"{name}: {value}\r\n" for name, value in target.headers]
+    return ("".join(lines) + "\r\n").encode()
+
+
+def request_head(outgoing: Outgoing, request_id: str, static: bytes) -> bytes:
+    """`static`: see `static_head`."""
+    own = (
+        f"POST {outgoing.path} HTTP/1.1\r\n"
+        f"x-ms-client-request-id: {request_id}\r\n"
+        f"content-length: {len(outgoing.body)}\r\n"
+    )
+    return own.encode() + static
+
+
 @dataclass(frozen=True, slots=True)
 class Timeouts:
     """Seconds. `total_s`: calls that are not streamed, waits included. The others: streams."""

@@ -7,7 +7,7 @@ from contextlib import suppress
 from smalt.dispatch.connections import Connections, Response
 from smalt.dispatch.dispatcher import OpenCall
 from smalt.dispatch.run import Answer, SendFailed
-from smalt.dispatch.target import Target, Timeouts
+from smalt.dispatch.target import Target, Timeouts, request_head, static_head
 from smalt.dispatch.watched import PREAMBLE_S, WatchedStream
 from smalt.types import FailureKind
 
@@ -21,8 +21,8 @@ class Upstreams:
     def __init__(self, targets: Mapping[str, Target], timeouts: Timeouts) -> None:
         self.targets = targets
         self._timeouts = timeouts
-        self._connections = Connections(connect_s=timeouts.connect_s)
-        self._static_heads = {name: _static_head(target) for name, target in targets.items()}
+        self._connections = Connections()
+        self._static_heads = {name: static_head(target) for name, target in targets.items()}
 
     def close(self) -> None:
         self._connections.close()
@@ -33,13 +33,15 @@ class Upstreams:
         resource, _, deployment = upstream.partition("/")
         target = self.targets[resource]
         outgoing = target.outgoing(call.facts, deployment, body)
-        head = (
-            f"POST {outgoing.path} HTTP/1.1\r\n"
-            f"x-ms-client-request-id: {call.request_id}\r\n"
-            f"content-length: {len(outgoing.body)}\r\n"
-        ).encode() + self._static_heads[resource]
-        limit_s = self._timeouts.stream_first_byte_s if call.facts.stream else self._timeouts.total_s
-        response = await self._connections.send(target.origin, head, outgoing.body, limit_s=limit_s)
+        head = request_head(outgoing, call.request_id, self._static_heads[resource])
+        limits = self._timeouts
+        response = await self._connections.send(
+            target.origin,
+            head,
+            outgoing.body,
+            connect_s=limits.connect_s,
+            limit_s=limits.stream_first_byte_s if call.facts.stream else limits.total_s,
+        )
         answer = await _take(response)
         answer.rewrites, answer.renamed = outgoing.rewrites, outgoing.renamed
         if answer.stream is not None and call.facts.stream:
@@ -86,8 +88,3 @@ def _is_event_stream(response: Response) -> bool:
         name == b"content-type" and value.lower().startswith(b"text/event-stream")
         for name, value in response.headers
     )
-
-
-def _static_head(target: Target) -> bytes:
-    lines = [f"{name}: {value}\r\n" for name, value in target.headers]
-    return ("".join(lines) + "\r\n").encode()

@@ -1,0 +1,237 @@
+"""Connections for threads: whoever waits for an answer reads it himself."""
+
+import asyncio
+import socket
+import ssl
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
+from typing import Any, Final
+
+from smalt.dispatch.connection import Connection, Received, reason
+from smalt.dispatch.run import SendFailed
+from smalt.dispatch.target import Origin
+from smalt.types import FailureKind
+
+READ_BYTES: Final = 64 * 1024
+
+
+class BlockingConnections:
+    """Kept alive by origin. Safe for threads."""
+
+    def __init__(self, tls: Callable[[], ssl.SSLContext] = ssl.create_default_context) -> None:
+        self._make_tls = tls
+        self._tls: ssl.SSLContext | None = None
+        self._lock = threading.RLock()
+        self._idle: dict[Origin, list[Plug]] = defaultdict(list)  # in the order they came back
+        self._all: set[Plug] = set()
+        self._closed = False
+
+    def send(
+        self, origin: Origin, head: bytes, body: bytes, *, connect_s: float, silence_s: float | None
+    ) -> "BlockingResponse":
+        """Write one request and wait for the head of its answer. Raises SendFailed, also later while the body
+        is awaited, when nothing comes or can be written for `silence_s` seconds."""
+        plug = self._take(origin) or self._connect(origin, connect_s)
+        plug.wait_for(silence_s)
+        response = plug.connection.request(head, body)
+        try:
+            response.head()
+        except BaseException:
+            response.close()
+            raise
+        return response
+
+    def close(self) -> None:
+        """Drop every connection at once, and make no more."""
+        with self._lock:
+            self._closed = True
+            plugs = tuple(self._all)
+        for plug in plugs:
+            plug.abort()
+
+    def _take(self, origin: Origin) -> "Plug | None":
+        """The one used last, so that those not needed grow old."""
+        while True:
+            with self._lock:
+                if not self._idle[origin]:
+                    return None
+                plug = self._idle[origin].pop()
+            if plug.connection.usable(time.monotonic()) and plug.is_quiet():
+                return plug
+            plug.abort()
+
+    def _connect(self, origin: Origin, connect_s: float) -> "Plug":
+        where = f"{origin.host}:{origin.port}"
+        try:
+            sock = self._open(origin, connect_s)
+        except TimeoutError:
+            text = f"connecting to {where} took longer than {connect_s:g} s"
+            raise SendFailed(FailureKind.CONNECT, text) from None
+        except (OSError, UnicodeError) as error:  # refused, unreachable, TLS; a host that is no name
+            text = f"cannot connect to {where}: {reason(error)}"
+            raise SendFailed(FailureKind.CONNECT, text) from None
+        plug = Plug(sock, origin, self._put_back, self._forget)
+        with self._lock:
+            self._all.add(plug)
+            closed = self._closed
+        if closed:
+            plug.abort()
+            raise SendFailed(FailureKind.CONNECT, f"cannot connect to {where}: smalt is shutting down")
+        return plug
+
+    def _open(self, origin: Origin, connect_s: float) -> socket.socket:
+        """For each address of the host, and for TLS, the time begins anew."""
+        sock = socket.create_connection((origin.host, origin.port), connect_s)
+        try:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if origin.tls:
+                sock = self._tls_context().wrap_socket(sock, server_hostname=origin.host)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    def _put_back(self, plug: "Plug") -> None:
+        with self._lock:
+            idle = self._idle[plug.connection.origin]
+            idle.append(plug)
+            if not idle[0].connection.usable(time.monotonic()):
+                idle[0].abort()
+
+    def _forget(self, plug: "Plug") -> None:
+        with self._lock:
+            self._all.discard(plug)
+            idle = self._idle[plug.connection.origin]
+            if plug in idle:
+                idle.remove(plug)
+
+    def _tls_context(self) -> ssl.SSLContext:
+        with self._lock:
+            if self._tls is None:
+                self._tls = self._make_tls()
+            return self._tls
+
+
+class Plug(asyncio.Transport):
+    """A blocking socket, in the shape that a connection knows from event loops."""
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        origin: Origin,
+        put_back: Callable[["Plug"], None],
+        forget: Callable[["Plug"], None],
+    ) -> None:
+        super().__init__()
+        self._sock = sock
+        self._silence_s: float | None = None
+        self._closed = False
+        self.connection: Connection[BlockingResponse] = Connection(
+            origin,
+            partial(BlockingResponse, self),
+            lambda _connection, _now: put_back(self),
+            lambda _connection: forget(self),
+        )
+        self.connection.connection_made(self)
+
+    def wait_for(self, silence_s: float | None) -> None:
+        """How long reading and writing may take from now on."""
+        self._silence_s = silence_s
+        self._sock.settimeout(silence_s)
+
+    def is_quiet(self) -> bool:
+        """Whether nothing has come while nobody read: neither an end nor bytes that nobody asked for."""
+        self._sock.settimeout(0)
+        try:
+            self._sock.recv(1)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return True
+        except OSError:
+            return False
+        return False
+
+    def read(self, response: "BlockingResponse") -> None:
+        """Wait for the next bytes, and let the connection deal with them."""
+        try:
+            data = self._sock.recv(READ_BYTES)
+        except TimeoutError:
+            self._time_out(response)
+        except OSError as error:
+            self._lose(error)
+        else:
+            self.connection.data_received(data) if data else self.connection.eof_received()
+
+    # what the connection calls
+
+    def write(self, data: Any) -> None:
+        try:
+            self._sock.sendall(data)
+        except OSError as error:
+            self._lose(error)
+
+    def abort(self) -> None:
+        """From any thread; one that waits in `read` is woken."""
+        with suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)
+        self._lose(None)
+
+    def is_closing(self) -> bool:
+        return self._closed
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return self._sock if name == "socket" else default
+
+    def pause_reading(self) -> None:
+        """Nobody reads who does not want to."""
+
+    def resume_reading(self) -> None:
+        """The same."""
+
+    def _time_out(self, response: "BlockingResponse") -> None:
+        response.ended(SendFailed(FailureKind.TIMEOUT, f"nothing came within {self._silence_s:g} s"))
+        self.abort()
+
+    def _lose(self, error: Exception | None) -> None:
+        if not self._closed:
+            self._closed = True
+            self._sock.close()
+            self.connection.connection_lost(error)
+
+
+class BlockingResponse(Received):
+    """The answer to one request. For one thread at a time; `close` may come from another."""
+
+    def __init__(self, plug: Plug, connection: "Connection[BlockingResponse]") -> None:
+        super().__init__(connection)
+        self._plug = plug
+
+    def head(self) -> None:
+        """Wait for status and headers. Raises SendFailed."""
+        while not (self.has_head or self._done):
+            self._plug.read(self)
+        if not self.has_head and self._failed is not None:
+            raise self._failed
+
+    def whole(self) -> bytes:
+        """The whole body. Raises SendFailed."""
+        return b"".join(self.pieces())
+
+    def pieces(self) -> Iterator[bytes]:
+        """The rest of the body as it comes. Raises SendFailed."""
+        while True:
+            while not (self._held or self._done):
+                self._plug.read(self)
+            if self._held:
+                data, self._held = b"".join(self._held), []
+                yield data
+            elif self._failed is not None:
+                raise self._failed
+            else:
+                return
