@@ -25,7 +25,7 @@ from tests.integration.cli.commands import announced
 from tests.integration.cli.commands import running as running_command
 
 from smalt import Fleet, Settings
-from smalt.client import hop, transports
+from smalt.client import transports
 from smalt.client.circumstances import receipts
 from smalt.client.receipts import RECEIPTS
 from smalt.types import CallRecord, Fate
@@ -41,9 +41,6 @@ def quiet(caplog: pytest.LogCaptureFixture) -> None:
 
 THREADS, TASKS = 32, 1_000
 OF_A_THREAD = 15  # requests, one after the other
-CONNECTIONS = (
-    64  # of the tasks: what the pool beneath spends grows with their number, and is not the matter here
-)
 REGIONS = ("eastus", "swedencentral", "japaneast", "westus3")
 DEPLOYMENTS = ("gpt-4o-a", "gpt-4o-b", "gpt-4o-c")
 LIMIT_S = 60.0
@@ -215,10 +212,9 @@ def both_at_once(fleet: Fleet) -> list[Heard]:
         return threads.result() + tasks
 
 
-def test_req_1_39_no_cross_talk_and_no_token_lost(azure: Azure, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_req_1_39_no_cross_talk_and_no_token_lost(azure: Azure) -> None:
     """32 threads and 1,000 tasks at once: every answer is the asker's own, nothing stays open, and the sums
     are those of the bill."""
-    monkeypatch.setattr(hop, "MOST_CONNECTIONS", CONNECTIONS)
     before = Counts()
     with Fleet(azure.settings()) as fleet:
         everything = both_at_once(fleet)

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Awaitable
 import pytest
 from tests.integration.dispatch.raw_server import Peer, RawServer, serving
 
-from smalt.dispatch.connections import LARGEST_HEAD, Connections, Response
+from smalt.dispatch.connection import LARGEST_HEAD
+from smalt.dispatch.connections import Connections, Response
 from smalt.dispatch.run import SendFailed
 from smalt.dispatch.target import Origin
 from smalt.types import FailureKind
@@ -19,14 +20,16 @@ CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
 
 @pytest.fixture
 async def connections() -> AsyncIterator[Connections]:
-    pool = Connections(connect_s=2)
+    pool = Connections()
     yield pool
     pool.close()
     await asyncio.sleep(0)
 
 
-async def send(connections: Connections, origin: Origin, *, limit_s: float = 5) -> Response:
-    return await connections.send(origin, REQUEST, b"BODY", limit_s=limit_s)
+async def send(
+    connections: Connections, origin: Origin, *, connect_s: float = 2, limit_s: float = 5
+) -> Response:
+    return await connections.send(origin, REQUEST, b"BODY", connect_s=connect_s, limit_s=limit_s)
 
 
 async def ask(connections: Connections, server: RawServer) -> bytes | None:
@@ -71,7 +74,7 @@ async def test_many_at_once(connections: Connections) -> None:
 
         async def one(number: int) -> None:
             body = b"%04d" % number
-            response = await connections.send(server.origin, REQUEST, body, limit_s=5)
+            response = await connections.send(server.origin, REQUEST, body, connect_s=2, limit_s=5)
             assert await response.whole(100) == body
 
         for _ in range(3):
@@ -118,8 +121,10 @@ async def test_connecting_is_limited() -> None:
         for filler in fillers:
             filler.setblocking(False)
             filler.connect_ex(listener.getsockname())
-        pool = Connections(connect_s=0.2)
-        kind, text = await failure_of(send(pool, Origin("127.0.0.1", listener.getsockname()[1], tls=False)))
+        pool = Connections()
+        kind, text = await failure_of(
+            send(pool, Origin("127.0.0.1", listener.getsockname()[1], tls=False), connect_s=0.2)
+        )
         for filler in fillers:
             filler.close()
     assert (kind, text.endswith("took longer than 0.2 s")) == (FailureKind.CONNECT, True)
@@ -367,7 +372,7 @@ async def test_a_large_request_to_a_slow_upstream(connections: Connections) -> N
         await peer.send(OK)
 
     async with serving(script) as server:
-        response = await connections.send(server.origin, head, body, limit_s=10)
+        response = await connections.send(server.origin, head, body, connect_s=2, limit_s=10)
         assert await response.whole(100) == b"ok"
 
 
@@ -387,7 +392,7 @@ async def test_an_answer_that_does_not_wait_for_the_request(connections: Connect
 
     async with serving(script) as server:
         response = await connections.send(
-            server.origin, b"POST / HTTP/1.1\r\n\r\n", bytes(1 << 25), limit_s=5
+            server.origin, b"POST / HTTP/1.1\r\n\r\n", bytes(1 << 25), connect_s=2, limit_s=5
         )
         assert (response.status, await response.whole(100)) == (413, b"no")
         assert await ask(connections, server) == b"ok"
@@ -402,6 +407,8 @@ async def test_a_server_that_stops_talking_while_we_still_send(connections: Conn
         await asyncio.sleep(4)
 
     async with serving(script) as server:
-        sending = connections.send(server.origin, b"POST / HTTP/1.1\r\n\r\n", bytes(1 << 25), limit_s=5)
+        sending = connections.send(
+            server.origin, b"POST / HTTP/1.1\r\n\r\n", bytes(1 << 25), connect_s=2, limit_s=5
+        )
         async with asyncio.timeout(3):
             assert (await failure_of(sending))[0] is FailureKind.RESET

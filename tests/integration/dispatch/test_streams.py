@@ -19,14 +19,14 @@ KERNEL = 12 << 20  # what two sockets may take on themselves
 
 @pytest.fixture
 async def connections() -> AsyncIterator[Connections]:
-    pool = Connections(connect_s=2)
+    pool = Connections()
     yield pool
     pool.close()
     await asyncio.sleep(0)
 
 
 async def send(connections: Connections, server: RawServer) -> Response:
-    return await connections.send(server.origin, REQUEST, b"", limit_s=5)
+    return await connections.send(server.origin, REQUEST, b"", connect_s=2, limit_s=5)
 
 
 class Taker:

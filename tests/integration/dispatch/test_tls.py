@@ -25,9 +25,13 @@ def server_tls() -> ssl.SSLContext:
     return context
 
 
+def trusted() -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=str(TLS / "cert.pem"))
+
+
 @pytest.fixture
 async def trusting() -> AsyncIterator[Connections]:
-    pool = Connections(connect_s=2, tls=ssl.create_default_context(cafile=str(TLS / "cert.pem")))
+    pool = Connections(trusted)
     yield pool
     pool.close()
     await asyncio.sleep(0.01)
@@ -42,7 +46,7 @@ async def test_requests_over_tls(trusting: Connections) -> None:
 
     async with serving(script, server_tls()) as server:
         for _ in range(3):
-            response = await trusting.send(server.origin, REQUEST, b"", limit_s=5)
+            response = await trusting.send(server.origin, REQUEST, b"", connect_s=2, limit_s=5)
             assert await response.whole(100) == b"ok"
         assert len(server.peers) == 1
 
@@ -54,10 +58,10 @@ async def test_a_certificate_that_is_not_trusted() -> None:
     async def script(peer: Peer) -> None:
         seen.append(await peer.request())
 
-    pool = Connections(connect_s=2)
+    pool = Connections()
     async with serving(script, server_tls()) as server:
         with pytest.raises(SendFailed, match="certificate verify failed") as caught:
-            await pool.send(server.origin, REQUEST, b"", limit_s=5)
+            await pool.send(server.origin, REQUEST, b"", connect_s=2, limit_s=5)
         await asyncio.sleep(0.01)
     assert caught.value.failure.kind is FailureKind.CONNECT
     assert not pool._all
@@ -73,7 +77,7 @@ async def test_a_certificate_of_another_host(trusting: Connections) -> None:
     async with serving(script, server_tls()) as server:
         elsewhere = Origin("localhost", server.origin.port, tls=True)
         with pytest.raises(SendFailed, match="cannot connect to localhost") as caught:
-            await trusting.send(elsewhere, REQUEST, b"", limit_s=5)
+            await trusting.send(elsewhere, REQUEST, b"", connect_s=2, limit_s=5)
         await asyncio.sleep(0.01)
     assert caught.value.failure.kind is FailureKind.CONNECT
 
@@ -86,7 +90,7 @@ async def test_a_server_without_tls(trusting: Connections) -> None:
 
     async with serving(script) as server:
         with pytest.raises(SendFailed, match="cannot connect") as caught:
-            await trusting.send(server.origin._replace(tls=True), REQUEST, b"", limit_s=5)
+            await trusting.send(server.origin._replace(tls=True), REQUEST, b"", connect_s=2, limit_s=5)
     assert caught.value.failure.kind is FailureKind.CONNECT
 
 
@@ -96,10 +100,10 @@ async def test_a_handshake_that_never_ends() -> None:
     async def script(peer: Peer) -> None:
         await peer.gone()
 
-    pool = Connections(connect_s=0.1, tls=ssl.create_default_context(cafile=str(TLS / "cert.pem")))
+    pool = Connections(trusted)
     async with serving(script) as server:
         with pytest.raises(SendFailed, match=r"took longer than 0\.1 s"):
-            await pool.send(server.origin._replace(tls=True), REQUEST, b"", limit_s=5)
+            await pool.send(server.origin._replace(tls=True), REQUEST, b"", connect_s=0.1, limit_s=5)
         await server.until_open(0)
 
 
@@ -113,7 +117,7 @@ async def test_leaving_in_the_handshake(trusting: Connections) -> None:
 
     async with serving(script) as server:
         sending = asyncio.ensure_future(
-            trusting.send(server.origin._replace(tls=True), REQUEST, b"", limit_s=5)
+            trusting.send(server.origin._replace(tls=True), REQUEST, b"", connect_s=2, limit_s=5)
         )
         await connected.wait()
         sending.cancel()
@@ -131,7 +135,7 @@ async def test_leaving_in_mid_stream_over_tls(trusting: Connections) -> None:
 
     async with serving(script, server_tls()) as server:
         for paused in (False, True):
-            response = await trusting.send(server.origin, REQUEST, b"", limit_s=5)
+            response = await trusting.send(server.origin, REQUEST, b"", connect_s=2, limit_s=5)
             taken: list[bytes] = []
             response.relay(taken.append, lambda _failed: None, idle_s=5)
             if paused:
@@ -153,7 +157,7 @@ async def test_a_large_stream_over_tls_with_a_slow_caller(trusting: Connections)
 
     async with serving(script, server_tls()) as server:
         for _ in range(2):
-            response = await trusting.send(server.origin, REQUEST, b"", limit_s=5)
+            response = await trusting.send(server.origin, REQUEST, b"", connect_s=2, limit_s=5)
             loop, parts = asyncio.get_running_loop(), list[bytes]()
             ended: asyncio.Future[SendFailed | None] = loop.create_future()
 
@@ -179,5 +183,5 @@ async def test_a_connection_that_breaks_over_tls(trusting: Connections, begun: b
 
     async with serving(script, server_tls()) as server:
         with pytest.raises(SendFailed) as caught:
-            await (await trusting.send(server.origin, REQUEST, b"", limit_s=5)).whole(100)
+            await (await trusting.send(server.origin, REQUEST, b"", connect_s=2, limit_s=5)).whole(100)
     assert caught.value.failure.kind is (FailureKind.TRUNCATED if begun else FailureKind.RESET)

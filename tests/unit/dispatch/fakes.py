@@ -6,6 +6,7 @@ import itertools
 import selectors
 import threading
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,7 +16,8 @@ from smalt.core.engine import Engine
 from smalt.core.settings import BreakerSpec, EngineSettings, PoolSpec, RetrySpec, RouteSpec, UpstreamSpec
 from smalt.dispatch import dispatcher as dispatcher_module
 from smalt.dispatch import run as run_module
-from smalt.dispatch.connections import Connection, Response
+from smalt.dispatch.connection import Connection
+from smalt.dispatch.connections import Response, Wire
 from smalt.dispatch.dispatcher import Dispatcher, OpenCall, Sink
 from smalt.dispatch.run import SendFailed
 from smalt.dispatch.target import Origin
@@ -111,10 +113,14 @@ class Wired:
 
     def __init__(self, clock: Clock | None = None) -> None:
         self.clock = clock or Clock()
-        self.idle: list[Connection] = []
-        self.forgotten: list[Connection] = []
-        self.connection = Connection(ORIGIN, lambda c, _now: self.idle.append(c), self.forgotten.append)
-        self.connection._loop = self.clock  # type: ignore[assignment]
+        self.idle: list[Wire] = []
+        self.forgotten: list[Wire] = []
+        self.connection = Connection(
+            ORIGIN,
+            partial(Response, self.clock),  # type: ignore[arg-type]
+            lambda c, _now: self.idle.append(c),
+            self.forgotten.append,
+        )
         self.transport = FakeTransport()
         self.connection.connection_made(self.transport)
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from tests.unit.dispatch.fakes import OK, ORIGIN, FakeTransport, failure_of
 
-from smalt.dispatch.connections import IDLE_S, Connection, Connections
+from smalt.dispatch.connection import IDLE_S
+from smalt.dispatch.connections import Connections, Wire
 from smalt.dispatch.target import Origin
 from smalt.types import FailureKind
 
@@ -24,15 +25,15 @@ class Net:
     """Makes `create_connection` of the running loop give fake transports."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.made: list[tuple[Connection, FakeTransport]] = []
+        self.made: list[tuple[Wire, FakeTransport]] = []
         self.asked: list[dict[str, Any]] = []
         self.error: Exception | None = None
-        self.spoil: Callable[[Connection, FakeTransport], None] = lambda _connection, _transport: None
+        self.spoil: Callable[[Wire, FakeTransport], None] = lambda _connection, _transport: None
         monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", self._create)
 
     async def _create(
-        self, factory: Callable[[], Connection], host: str, port: int, **options: Any
-    ) -> tuple[FakeTransport, Connection]:
+        self, factory: Callable[[], Wire], host: str, port: int, **options: Any
+    ) -> tuple[FakeTransport, Wire]:
         self.asked.append({"host": host, "port": port, **options})
         await asyncio.sleep(0)
         if self.error is not None:
@@ -56,11 +57,11 @@ async def net(monkeypatch: pytest.MonkeyPatch) -> Net:
 
 @pytest.fixture
 async def connections() -> Connections:
-    return Connections(connect_s=1)
+    return Connections()
 
 
 async def ask(connections: Connections, origin: Origin = ORIGIN) -> bytes | None:
-    response = await connections.send(origin, b"HEAD", b"", limit_s=60)
+    response = await connections.send(origin, b"HEAD", b"", connect_s=1, limit_s=60)
     return await response.whole(100)
 
 
@@ -204,23 +205,21 @@ async def test_closing_drops_everything_and_stays_closed(net: Net, connections: 
 
 
 async def test_tls_uses_the_systems_trust_unless_told_otherwise(
-    net: Net, monkeypatch: pytest.MonkeyPatch
+    net: Net,
 ) -> None:
     """Certificates are checked against the host's name, by a context made once."""
     made: list[ssl.SSLContext] = []
-    original = ssl.create_default_context
 
     def create() -> ssl.SSLContext:
-        made.append(original())
+        made.append(ssl.create_default_context())
         return made[-1]
 
-    monkeypatch.setattr(ssl, "create_default_context", create)
     net.error = ConnectionRefusedError(111, "refused")
-    own, given = Connections(connect_s=1), Connections(connect_s=1, tls=original())
+    own, other = Connections(create), Connections()
     secure = Origin("east.example", 443, tls=True)
-    for connections in (own, own, given):
+    for connections in (own, own, other):
         await failure_of(ask(connections, secure))
     await failure_of(ask(own))
-    assert [asked["ssl"] for asked in net.asked] == [made[0], made[0], given._tls, None]
+    assert [asked["ssl"] for asked in net.asked] == [made[0], made[0], other._tls, None]
     assert [asked["server_hostname"] for asked in net.asked] == ["east.example"] * 3 + [None]
     assert made[0].check_hostname

@@ -223,22 +223,61 @@ async def test_waiting_for_what_has_already_failed_does_not_hang() -> None:
 
 
 async def test_pieces_are_taken_as_they_come() -> None:
-    """One by one, with reading paused in between; then there are none."""
+    """One by one, or several at once if nobody took them; then there are none."""
     wired = Wired()
     response = wired.request()
-    wired.receive(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nabc")
-    assert await response.piece() == b"abc"
+    wired.receive(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nab")
+    assert await response.piece() == b"ab"
     taking = asyncio.ensure_future(response.piece())
     await asyncio.sleep(0)
-    wired.receive(b"def")
-    assert await taking == b"def"
+    wired.receive(b"c")
+    assert await taking == b"c"
+    wired.receive(b"def", b"ghi")
+    assert [await response.piece(), await response.piece()] == [b"defghi", None]
+    assert wired.idle == [wired.connection]
+
+
+async def test_reading_pauses_while_nobody_takes_the_pieces() -> None:
+    """Only so much is held; taking it goes on reading."""
+    wired = Wired()
+    response = wired.request()
+    wired.receive(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % (2 * LARGEST_HELD), bytes(LARGEST_HELD))
+    assert wired.reads()
+    wired.receive(b"x")
     assert not wired.reads()
+    assert len(await response.piece() or b"") == LARGEST_HELD + 1
     taking = asyncio.ensure_future(response.piece())
     await asyncio.sleep(0)
     assert wired.reads()
-    wired.receive(b"ghi")
-    assert [await taking, await response.piece()] == [b"ghi", None]
-    assert wired.idle == [wired.connection]
+    wired.receive(b"y")
+    assert await taking == b"y"
+
+
+async def test_what_came_before_a_break_is_given_first() -> None:
+    """Then the break is told."""
+    wired = Wired()
+    response = wired.request()
+    wired.receive(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nabc")
+    wired.lose()
+    pieces = response.pieces(None)
+    assert await anext(pieces) == b"abc"
+    assert (await failure_of(anext(pieces)))[0] is FailureKind.TRUNCATED
+
+
+async def test_a_stream_may_not_be_silent_for_long() -> None:
+    """While its reader waits; one who takes his time is waited for, and the first deadline is over."""
+    wired = Wired()
+    response = wired.request()
+    response.expire(wired.clock.now + 1, 1)
+    wired.receive(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nabc")
+    pieces = response.pieces(0.01)
+    assert await anext(pieces) == b"abc"
+    wired.clock.move(1_000)
+    wired.receive(b"def")
+    assert await anext(pieces) == b"def"
+    kind, text = await failure_of(anext(pieces))
+    assert (kind, text) == (FailureKind.TIMEOUT, "the stream was silent for 0.01 s")
+    assert wired.transport.closing
 
 
 async def test_after_some_pieces_the_rest_is_relayed() -> None:

@@ -38,7 +38,7 @@ class Sending:
         self._answers = list(answers)
 
         async def send(
-            _pool: Connections, _origin: Origin, head: bytes, body: bytes, *, limit_s: float
+            _pool: Connections, _origin: Origin, head: bytes, body: bytes, *, connect_s: float, limit_s: float
         ) -> Response:
             self.limits.append(limit_s)
             wired = Wired()

@@ -5,7 +5,7 @@ import socket
 import pytest
 from tests.unit.dispatch.fakes import OK, FakeTransport, Wired, failure_of
 
-from smalt.dispatch.connections import LARGEST_HEAD
+from smalt.dispatch.connection import LARGEST_HEAD
 from smalt.types import FailureKind
 
 CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
