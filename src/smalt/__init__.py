@@ -9,9 +9,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from smalt.client.azure_settings import (
+        MODEL_DEPLOYMENT_MAP,
+        AzureOpenAISettings,
+        azure_openai_settings,
+    )
     from smalt.client.circumstances import progress, receipts, session, tag
     from smalt.client.explain import explain
     from smalt.client.fleet import Fleet
+    from smalt.client.functions import (
+        get_azure_openai_client,
+        get_azure_openai_completion,
+        get_azure_openai_embedding,
+    )
+    from smalt.client.plain import AsyncClient, Client
+    from smalt.client.pool import AzureOpenAIClientPool
     from smalt.client.receipts import receipt
     from smalt.client.sdk import AsyncAzureOpenAI, AsyncOpenAI, AzureOpenAI, OpenAI
     from smalt.config.schema import Settings
@@ -28,9 +40,14 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "MODEL_DEPLOYMENT_MAP",
     "AsyncAzureOpenAI",
+    "AsyncClient",
     "AsyncOpenAI",
     "AzureOpenAI",
+    "AzureOpenAIClientPool",
+    "AzureOpenAISettings",
+    "Client",
     "ConfigurationError",
     "Fleet",
     "InvalidDeployment",
@@ -41,7 +58,11 @@ __all__ = [
     "OpenAI",
     "Settings",
     "SmaltError",
+    "azure_openai_settings",
     "explain",
+    "get_azure_openai_client",
+    "get_azure_openai_completion",
+    "get_azure_openai_embedding",
     "progress",
     "receipt",
     "receipts",
@@ -50,6 +71,15 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AsyncClient": "client.plain",
+    "AzureOpenAIClientPool": "client.pool",
+    "AzureOpenAISettings": "client.azure_settings",
+    "Client": "client.plain",
+    "MODEL_DEPLOYMENT_MAP": "client.azure_settings",
+    "azure_openai_settings": "client.azure_settings",
+    "get_azure_openai_client": "client.functions",
+    "get_azure_openai_completion": "client.functions",
+    "get_azure_openai_embedding": "client.functions",
     "explain": "client.explain",
     "progress": "client.circumstances",
     "receipt": "client.receipts",

@@ -30,14 +30,14 @@ def progress_callback() -> Progress | None:
 def tag(*names: str) -> Iterator[None]:
     """Calls made inside carry these tags, besides those of the `with` around it: `fleet.usage("tag")` sums by
     them."""
-    with _changed(tags=tuple(dict.fromkeys((*current().tags, *names)))):
+    with changed(tags=tuple(dict.fromkeys((*current().tags, *names)))):
         yield
 
 
 @contextmanager
 def session(name: str) -> Iterator[None]:
     """Calls made inside belong to this session: it stands in their receipts and in the log."""
-    with _changed(session=name):
+    with changed(session=name):
         yield
 
 
@@ -46,7 +46,7 @@ def receipts() -> Iterator[list[CallRecord]]:
     """A list that fills with the receipts of the calls made inside, each when its answer has ended: for
     frameworks that hide the response."""
     collected: list[CallRecord] = []
-    with _changed(sinks=(*current().sinks, collected.append)):
+    with changed(sinks=(*current().sinks, collected.append)):
         yield collected
 
 
@@ -63,7 +63,8 @@ def progress(callback: Progress) -> Iterator[None]:
 
 
 @contextmanager
-def _changed(**changes: object) -> Iterator[None]:
+def changed(**changes: object) -> Iterator[None]:
+    """The circumstances of calls made inside, with these fields changed."""
     token = _current.set(replace(current(), **changes))
     try:
         yield

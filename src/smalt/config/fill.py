@@ -46,7 +46,8 @@ def parse_dotenv(text: str, name: str) -> dict[str, str]:
 
 
 def fill_variables(document: Document, env: Mapping[str, str]) -> None:
-    """Replace `${VAR}`, `${VAR:-default}` and `$$` in all values; an empty variable counts as missing."""
+    """Replace `${VAR}`, `${VAR:-default}` and `$$` in all values and in the names of deployments; an empty
+    variable counts as missing."""
 
     def fill(text: str, path: KeyPath) -> str:
         def value(match: re.Match[str]) -> str:
@@ -65,6 +66,30 @@ def fill_variables(document: Document, env: Mapping[str, str]) -> None:
         return _VARIABLE.sub(value, text)
 
     document.data = _change(document.data, (), fill)
+    resources = document.data.get("resources")
+    for resource_name, resource in resources.items() if isinstance(resources, dict) else ():
+        if isinstance(resource, dict) and isinstance(resource.get("deployments"), dict):
+            path = ("resources", resource_name, "deployments")
+            resource["deployments"] = _renamed(document, path, resource["deployments"], fill)
+
+
+def _renamed(
+    document: Document, path: KeyPath, named: dict[str, Any], fill: Callable[[str, KeyPath], str]
+) -> dict[str, Any]:
+    """The same under filled names; what is known of the places goes along."""
+    notes: tuple[dict[KeyPath, Any], ...] = (document.places, document.written)
+    found: dict[str, Any] = {}
+    for written, value in named.items():
+        old = (*path, written)
+        name = fill(written, old)
+        if name in found:
+            document.report(old, f"two deployments here are called '{name}'")
+        if name != written:
+            for known in notes:
+                for place in [place for place in known if place[: len(old)] == old]:
+                    known[(*path, name, *place[len(old) :])] = known.pop(place)
+        found[name] = value
+    return found
 
 
 def read_secret_files(document: Document, folder: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from msgspec import Struct
 
 from smalt.core.budgets import Budgets, Hold
-from smalt.core.call import Fail, Relay, Step
+from smalt.core.call import Fail, Relay, Step, Wait
 from smalt.core.decision import Decision
 from smalt.core.engine import Engine
 from smalt.core.settings import UpstreamSpec
@@ -41,12 +41,15 @@ def new_id() -> str:
 
 
 class Circumstances(Struct, frozen=True):
-    """What a call's record says besides the call: `tags` and `session` of the caller. `sinks`: told of this
-    call alone."""
+    """What a call's record says besides the call: `tags` and `session` of the caller, `rewrites` made before
+    the request came. `sinks`: told of this call alone. `on_wait`: told of the failed attempt and the seconds
+    before each wait that follows one."""
 
     tags: tuple[str, ...] = ()
     session: str | None = None
+    rewrites: tuple[str, ...] = ()
     sinks: tuple[Sink, ...] = ()
+    on_wait: Callable[[AttemptRecord, float], None] | None = None
 
     def tell(self, record: CallRecord) -> None:
         for sink in self.sinks:
@@ -219,6 +222,8 @@ class OpenCall:
             self._end(None, error=step.error.code)
         elif isinstance(step, Relay) and self._failed:
             self._end(None, error=str(self._failed.kind))
+        elif isinstance(step, Wait) and self._circumstances.on_wait is not None and self.attempts:
+            self._circumstances.on_wait(self.attempts[-1], step.until_s - time.monotonic())
         return step
 
     def record(self, failure: Failure | None, hints: QuotaHints | None = None) -> None:
@@ -295,7 +300,7 @@ class OpenCall:
             estimated=estimated,
             cost_nusd=cost_nusd,
             prices_as_of=None if cost_nusd is None else model_table().as_of,
-            rewrites=self.rewrites,
+            rewrites=(*circumstances.rewrites, *self.rewrites),
             upstream_ids=self.upstream_ids,
             session=circumstances.session,
             tags=circumstances.tags,

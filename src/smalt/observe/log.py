@@ -3,7 +3,7 @@
 import logging
 
 from smalt.core.final_error import cause
-from smalt.types import CallRecord, FailureKind, Notice
+from smalt.types import AttemptRecord, CallRecord, FailureKind, Notice
 
 logger = logging.getLogger("smalt.calls")
 logging.getLogger("smalt").addHandler(logging.NullHandler())  # a library is silent until it is asked to log
@@ -36,6 +36,11 @@ def _log_refusal(record: CallRecord) -> None:
         if attempt.failure is not None and attempt.failure.kind in REFUSALS:
             status, kind = attempt.failure.status, attempt.failure.kind
             logger.info("%s", _line(record, f"refused by {attempt.upstream}: {status} {kind}"))
+
+
+def log_wait(failed: AttemptRecord, wait_s: float) -> None:
+    """What went wrong, before the wait for another try."""
+    logger.warning("%s", _one_line(f"retrying in {wait_s:.1f} s: {cause(failed)}"))
 
 
 def log_notice(notice: Notice) -> None:
