@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import smalt
+from smalt.client.answers import Chunk, Response, TokenUsage, ToolCall
 from smalt.client.explain import Explanation
 from smalt.config import json_schema
 from smalt.config.environment import VARIABLES
@@ -76,8 +77,9 @@ budgets:
 
 `smalt check` shows what follows from it, and whom a residency shuts out, with the reason.
 
-- `${VAR}` and `${VAR:-default}` in a value are filled from the environment; an empty variable counts as
-  missing. `$$` is a dollar sign. A `.env` file beside `smalt.yaml` is read too; the environment wins.
+- `${VAR}` and `${VAR:-default}` in a value, or in the name of a deployment, are filled from the environment;
+  an empty variable counts as missing. `$$` is a dollar sign. A `.env` file beside `smalt.yaml` is read too;
+  the environment wins.
 - A key may stand in a file of its own: `file:/run/secrets/key`.
 - `--env prod` lays `environments/prod.yaml`, beside the file, over it: mappings are merged, lists replaced.
 - An empty value means the default.
@@ -170,6 +172,21 @@ The official ones, from `pip install 'smalt[openai]'`: the same arguments (or no
 method.
 
 {clients}
+## The plain client
+
+One deployment: messages in, text, tokens and cost out. [How](../how-to/use-the-plain-client.md).
+
+{plain}
+## Plain functions
+
+[How](../how-to/use-plain-functions.md).
+
+{functions}
+**`smalt.azure_openai_settings`**, an instance of **`smalt.AzureOpenAISettings`**: {settings}
+
+**`smalt.MODEL_DEPLOYMENT_MAP`**: functions that give the deployment of a model, asked at every call. A
+program may add models of its own.
+
 ## Fleet
 
 {fleet}
@@ -194,8 +211,29 @@ words ([every setting](configuration.md)). `smalt.SmaltError` is the root of [al
 def library_page() -> str:
     clients = (smalt.AzureOpenAI, smalt.AsyncAzureOpenAI, smalt.OpenAI, smalt.AsyncOpenAI)
     values = (CallRecord, AttemptRecord, Usage, Sums, UpstreamStatus, Explanation)
+    functions = (
+        smalt.get_azure_openai_client,
+        smalt.get_azure_openai_completion,
+        smalt.get_azure_openai_embedding,
+    )
     return LIBRARY.format(
         clients="".join(f"**`smalt.{client.__name__}`**: {_doc(client)}\n\n" for client in clients),
+        plain="".join(
+            [
+                _function(smalt.Client),
+                *_methods(smalt.Client),
+                _function(smalt.AsyncClient),
+                *map(_value, (Response, TokenUsage, ToolCall, Chunk)),
+            ]
+        ),
+        functions="".join(
+            [
+                *map(_function, functions),
+                _function(smalt.AzureOpenAIClientPool),
+                *_methods(smalt.AzureOpenAIClientPool),
+            ]
+        ),
+        settings=_doc(smalt.AzureOpenAISettings),
         fleet=f"{_doc(smalt.Fleet)}\n\n" + "".join(_methods(smalt.Fleet)),
         around="".join(map(_function, (smalt.tag, smalt.session, smalt.receipts, smalt.progress))),
         after="".join(map(_function, (smalt.receipt, smalt.explain))),

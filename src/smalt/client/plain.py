@@ -1,6 +1,7 @@
 """The plain client: one deployment, messages in, an answer with its tokens and its cost out."""
 
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from typing import Any, Final, Self
 
@@ -23,7 +24,7 @@ Tools = Iterable[Mapping[str, Any]]
 logger = logging.getLogger("smalt.client")
 
 
-class _OneDeployment:
+class _OneDeployment(ABC):
     """What the two clients share.
 
     `model_name`: the model behind the deployment, None if neither argument nor name tells it: then nothing is
@@ -61,8 +62,8 @@ class _OneDeployment:
         self.fleet = Fleet(from_data({"resources": {"azure": resource}}))
         self._open(timeout_s)
 
-    def _open(self, timeout_s: float) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _open(self, timeout_s: float) -> None: ...
 
     def _asked(self, messages: Messages, tools: Tools | None, more: Mapping[str, Any]) -> dict[str, Any]:
         """Parameters of the request. Raises InvalidRequest."""
@@ -81,7 +82,7 @@ class Client(_OneDeployment):
     `endpoint`: of the resource, an https URL. `api_key` or `entra_token` (with or without `Bearer `, used
     until it expires): the key wins, with a warning. `model_name`: for the cost, where the deployment's name
     does not tell it. `max_tokens`: 1 to 128,000; `temperature`: 0 to 2; both can be given per call.
-    `timeout_s`: 1 to 600, for an answer, tries and waits included.
+    `timeout_s`: 1 to 600, how long Azure may be silent; no wait for another try goes beyond it.
 
     Raises InvalidEndpoint, InvalidDeployment, MissingAuth and, for a number out of its range, InvalidRequest.
     """
@@ -113,6 +114,7 @@ class Client(_OneDeployment):
         return _chunks(stream, records)
 
     def close(self) -> None:
+        """Close its connections."""
         self._sdk.close()
 
     def __enter__(self) -> Self:

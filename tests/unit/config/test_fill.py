@@ -65,8 +65,49 @@ def test_what_is_nearly_a_variable_is_a_problem(written: str) -> None:
     ]
 
 
-def test_keys_are_not_filled() -> None:
-    """Only values are."""
+def deployments(written: str, **env: str) -> tuple[object, list[str]]:
+    document = parse(f"resources:\n  east:\n    deployments:\n      {written}", "smalt.yaml")
+    fill_variables(document, env)
+    return document.data["resources"]["east"]["deployments"], [str(found) for found in document.problems]
+
+
+def test_req_1_30_a_deployment_for_each_environment() -> None:
+    """Its name may hold variables, and its order stays."""
+    written = "gpt-4o-${ENV}: {model: gpt-4o}\n      b: {}\n      ${UNSET:-c}$$: {model: '${ENV}'}"
+    told, problems = deployments(written, ENV="prod")
+    assert told == {"gpt-4o-prod": {"model": "gpt-4o"}, "b": {}, "c$": {"model": "prod"}}
+    assert list(told) == ["gpt-4o-prod", "b", "c$"]
+    assert problems == []
+
+
+def test_faults_of_a_deployment_named_by_a_variable_keep_their_place() -> None:
+    """Of the name itself, and of what stands under it."""
+    assert deployments("gpt-4o-${ENV}: {}")[1] == [
+        "smalt.yaml:4:7: resources.east.deployments.gpt-4o-${ENV}: the environment variable ENV is not set"
+    ]
+    assert deployments("a-prod: {}\n      a-${ENV}: {}", ENV="prod")[1] == [
+        "smalt.yaml:5:7: resources.east.deployments.a-${ENV}: two deployments here are called 'a-prod'"
+    ]
+    document = parse("resources: {east: {deployments: {'a-${ENV}':\n  {model: '${ENV}'}}}}", "smalt.yaml")
+    fill_variables(document, {"ENV": "prod"})
+    path = ("resources", "east", "deployments", "a-prod", "model")
+    assert (document.places[path].line, document.written[path]) == (2, "${ENV}")
+
+
+@pytest.mark.parametrize(
+    "text", ["a: 1", "resources: [a]", "resources: {a: b}", "resources: {a: {deployments: b}}"]
+)
+def test_another_shape_is_left_to_later_checks(text: str) -> None:
+    """Where there are no deployments there is nothing to name."""
+    document = parse(text, "smalt.yaml")
+    before = document.data
+    fill_variables(document, {})
+    assert document.data == before
+    assert not document.problems
+
+
+def test_other_keys_are_not_filled() -> None:
+    """Only values and the names of deployments are."""
     document = parse("'${X}': 1", "smalt.yaml")
     fill_variables(document, {"X": "x"})
     assert document.data == {"${X}": "1"}

@@ -7,9 +7,10 @@ from tests.unit.dispatch.fakes import Office, make_engine, make_facts
 from smalt.core.call import Fail, Relay, Send, Wait
 from smalt.core.engine import Engine
 from smalt.core.settings import BreakerSpec, EngineSettings, RetrySpec, Throughput, UpstreamSpec
-from smalt.dispatch.dispatcher import CallStopped, Dispatcher
+from smalt.dispatch.dispatcher import CallStopped, Circumstances, Dispatcher
 from smalt.errors import InvalidRequest, ModelNotAvailableError, QueueFull
 from smalt.types import (
+    AttemptRecord,
     CallRecord,
     Facts,
     Failure,
@@ -344,3 +345,35 @@ class TestStopping:
         call.abandon()
         assert [attempt.failure for attempt in call.attempts] == [QUOTA]
         assert office.in_flight == 0
+
+
+def test_a_wait_after_a_failed_attempt_is_told() -> None:
+    """Before it begins, with the attempt and the seconds; one for a turn in the line is not."""
+    told: list[tuple[AttemptRecord, float]] = []
+    waits = Circumstances(on_wait=lambda attempt, wait_s: told.append((attempt, wait_s)))
+    office = Office(make_engine("east/a"))
+    first, second = (
+        office.dispatcher.open(make_facts(), name, total_s=60, circumstances=waits) for name in ("a", "b")
+    )
+    assert isinstance(first.next(), Send)
+    first.record(QUOTA)
+    assert isinstance(first.next(), Wait)
+    ((attempt, wait_s),) = told
+    assert (attempt.number, attempt.failure) == (1, QUOTA)
+    assert 29 < wait_s <= 30
+    assert isinstance(second.next(), Wait)
+    assert len(told) == 1
+    first.abandon()
+    second.abandon()
+
+
+def test_changes_made_before_the_call_stand_first() -> None:
+    """The record tells them with those of the attempt that was answered."""
+    office = Office()
+    before = Circumstances(rewrites=("temperature",))
+    call = office.dispatcher.open(make_facts(), "id-1", total_s=1, circumstances=before)
+    call.next()
+    call.rewrites = ("model",)
+    call.record(None)
+    call.finish(Usage(1))
+    assert office.records[0].rewrites == ("temperature", "model")

@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from smalt.errors import StreamInterrupted
-from smalt.observe.log import log_notice, log_trouble
+from smalt.observe.log import log_notice, log_trouble, log_wait
 from smalt.types import (
     AttemptRecord,
     CallRecord,
@@ -117,3 +117,11 @@ def test_a_library_is_silent_until_asked() -> None:
     """Without a configuration of logging nothing reaches stderr."""
     handlers = logging.getLogger("smalt").handlers
     assert any(isinstance(handler, logging.NullHandler) for handler in handlers)
+
+
+def test_a_wait_is_told_with_its_reason(caplog: pytest.LogCaptureFixture) -> None:
+    """One line; what an upstream said cannot begin another."""
+    refused = replace(failed(FailureKind.QUOTA), failure=Failure(FailureKind.QUOTA, "slow\ndown", 429))
+    log_wait(refused, 2.04)
+    (line,) = [f"{entry.levelname} {entry.name} {entry.getMessage()}" for entry in caplog.records]
+    assert line == r"WARNING smalt.calls 'retrying in 2.0 s: attempt 1/5 on west/a (westus): 429 slow\ndown'"
