@@ -2,7 +2,8 @@
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final, Self
 
 import openai
@@ -13,6 +14,7 @@ from smalt.client.fleet import Fleet
 from smalt.config import from_data
 from smalt.config.endpoint import base_url
 from smalt.errors import InvalidDeployment, InvalidEndpoint, InvalidRequest, MissingAuth
+from smalt.observe.log import log_wait
 from smalt.types import CallRecord
 from smalt.wire.models import infer_model
 
@@ -94,24 +96,17 @@ class Client(_OneDeployment):
         """The answer to messages in OpenAI's form. `tools`: in the same; `parameters`: of the request, such
         as `seed` or `response_format`. Raises SmaltError; its class and `code` say what happened."""
         asked = self._asked(messages, tools, parameters)
-        with circumstances.receipts() as records:
-            try:
-                return whole(self._sdk.chat.completions.create(stream=False, **asked), records[-1])
-            except openai.OpenAIError as error:
-                raise raised(error) from error
+        with _calling() as records:
+            return whole(self._sdk.chat.completions.create(stream=False, **asked), records[-1])
 
     def stream_chat(
         self, messages: Messages, tools: Tools | None = None, **parameters: Any
-    ) -> Iterator[Chunk]:
+    ) -> Generator[Chunk, None, None]:
         """The same, piece by piece. An error before the first piece is raised; one after it comes with the
         last chunk. Who stops reading early closes the iterator."""
         asked = self._asked(messages, tools, parameters)
-        with circumstances.receipts() as records:
-            try:
-                stream = self._sdk.chat.completions.create(stream=True, **asked)
-            except openai.OpenAIError as error:
-                raise raised(error) from error
-        return _chunks(stream, records)
+        with _calling() as records:
+            return _chunks(self._sdk.chat.completions.create(stream=True, **asked), records)
 
     def close(self) -> None:
         """Close its connections."""
@@ -133,23 +128,16 @@ class AsyncClient(_OneDeployment):
     async def chat(self, messages: Messages, tools: Tools | None = None, **parameters: Any) -> Response:
         """See `Client.chat`."""
         asked = self._asked(messages, tools, parameters)
-        with circumstances.receipts() as records:
-            try:
-                return whole(await self._sdk.chat.completions.create(stream=False, **asked), records[-1])
-            except openai.OpenAIError as error:
-                raise raised(error) from error
+        with _calling() as records:
+            return whole(await self._sdk.chat.completions.create(stream=False, **asked), records[-1])
 
     async def stream_chat(
         self, messages: Messages, tools: Tools | None = None, **parameters: Any
-    ) -> AsyncIterator[Chunk]:
+    ) -> AsyncGenerator[Chunk, None]:
         """See `Client.stream_chat`; awaited, then read with `async for`."""
         asked = self._asked(messages, tools, parameters)
-        with circumstances.receipts() as records:
-            try:
-                stream = await self._sdk.chat.completions.create(stream=True, **asked)
-            except openai.OpenAIError as error:
-                raise raised(error) from error
-        return _async_chunks(stream, records)
+        with _calling() as records:
+            return _async_chunks(await self._sdk.chat.completions.create(stream=True, **asked), records)
 
     async def close(self) -> None:
         await self._sdk.close()
@@ -161,7 +149,17 @@ class AsyncClient(_OneDeployment):
         await self.close()
 
 
-def _chunks(stream: Any, records: list[CallRecord]) -> Iterator[Chunk]:
+@contextmanager
+def _calling() -> Iterator[list[CallRecord]]:
+    """The record of the call made inside, once it has ended; a warning before each wait; smalt's errors."""
+    with circumstances.receipts() as records, circumstances.changed(on_wait=log_wait):
+        try:
+            yield records
+        except openai.OpenAIError as error:
+            raise raised(error) from error
+
+
+def _chunks(stream: Any, records: list[CallRecord]) -> Generator[Chunk, None, None]:
     gathered = Gathering()
     with stream:
         try:
@@ -174,7 +172,7 @@ def _chunks(stream: Any, records: list[CallRecord]) -> Iterator[Chunk]:
     yield Chunk(response=gathered.response(records[-1]))
 
 
-async def _async_chunks(stream: Any, records: list[CallRecord]) -> AsyncIterator[Chunk]:
+async def _async_chunks(stream: Any, records: list[CallRecord]) -> AsyncGenerator[Chunk, None]:
     gathered = Gathering()
     async with stream:
         try:

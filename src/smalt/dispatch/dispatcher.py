@@ -42,8 +42,8 @@ def new_id() -> str:
 
 class Circumstances(Struct, frozen=True):
     """What a call's record says besides the call: `tags` and `session` of the caller, `rewrites` made before
-    the request came. `sinks`: told of this call alone. `on_wait`: told of the failed attempt and the seconds
-    before each wait that follows one."""
+    the request came. `sinks`: told of this call alone. `on_wait`: told of a failed attempt and the seconds
+    of the wait that follows it."""
 
     tags: tuple[str, ...] = ()
     session: str | None = None
@@ -175,6 +175,7 @@ class OpenCall:
         self.upstream_ids: Mapping[str, str] = {}
         self._circumstances = circumstances
         self._first_byte_s: float | None = None
+        self._waited_after = 0  # failed attempts
         self.woken = False
         self.on_wake: Callable[[], None] | None = None
         self._stopped = False
@@ -222,8 +223,8 @@ class OpenCall:
             self._end(None, error=step.error.code)
         elif isinstance(step, Relay) and self._failed:
             self._end(None, error=str(self._failed.kind))
-        elif isinstance(step, Wait) and self._circumstances.on_wait is not None and self.attempts:
-            self._circumstances.on_wait(self.attempts[-1], step.until_s - time.monotonic())
+        elif isinstance(step, Wait):
+            self._tell_wait(step.until_s)
         return step
 
     def record(self, failure: Failure | None, hints: QuotaHints | None = None) -> None:
@@ -256,6 +257,13 @@ class OpenCall:
         """Nano-USD for `usage` on the upstream that answered; None where the price is not known."""
         spec = self.upstream
         return self._dispatcher.cost_nusd(spec, usage) if spec else None
+
+    def _tell_wait(self, until_s: float) -> None:
+        """Once after each failed attempt: a call that was woken too early goes on waiting."""
+        on_wait, failed = self._circumstances.on_wait, len(self.attempts)
+        if on_wait is not None and failed > self._waited_after:
+            self._waited_after = failed
+            on_wait(self.attempts[-1], until_s - time.monotonic())
 
     def _hold_tokens(self, budgets: Budgets) -> None:
         """Raises BudgetExceeded, once that is told."""

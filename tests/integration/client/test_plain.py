@@ -348,6 +348,16 @@ def test_req_1_21_errors_of_a_call(
         assert told.causes
 
 
+def test_req_1_23_waits_are_told(azure: Handle, chat: Ask, caplog: pytest.LogCaptureFixture) -> None:
+    """429 twice, then an answer: no loop around the call, and a line before each wait."""
+    azure.fault("error", error="ptu_full", times=2)
+    assert chat().message
+    told = [record.getMessage() for record in caplog.records if "retrying in" in record.getMessage()]
+    for number, line in enumerate(told, 1):
+        assert line.startswith(f"retrying in 0.1 s: attempt {number}/5 on azure/gpt-4o-prod: 429 ")
+    assert len(told) == 2
+
+
 def test_req_1_22_azures_words(azure: Handle, chat: Ask) -> None:
     """Message as Azure wrote it, to the typographic apostrophe."""
     with pytest.raises(InvalidRequest) as caught:

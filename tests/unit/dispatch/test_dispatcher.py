@@ -348,7 +348,7 @@ class TestStopping:
 
 
 def test_a_wait_after_a_failed_attempt_is_told() -> None:
-    """Before it begins, with the attempt and the seconds; one for a turn in the line is not."""
+    """Once, before it begins, with the attempt and the seconds; one for a turn in the line is not."""
     told: list[tuple[AttemptRecord, float]] = []
     waits = Circumstances(on_wait=lambda attempt, wait_s: told.append((attempt, wait_s)))
     office = Office(make_engine("east/a"))
@@ -357,6 +357,7 @@ def test_a_wait_after_a_failed_attempt_is_told() -> None:
     )
     assert isinstance(first.next(), Send)
     first.record(QUOTA)
+    assert isinstance(first.next(), Wait)
     assert isinstance(first.next(), Wait)
     ((attempt, wait_s),) = told
     assert (attempt.number, attempt.failure) == (1, QUOTA)
