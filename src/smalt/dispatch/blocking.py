@@ -17,6 +17,7 @@ from smalt.dispatch.target import Origin
 from smalt.types import FailureKind
 
 READ_BYTES: Final = 64 * 1024
+CLOSED: Final = "smalt is shutting down"
 
 
 class BlockingConnections:
@@ -77,14 +78,15 @@ class BlockingConnections:
         plug = Plug(sock, origin, self._put_back, self._forget)
         with self._lock:
             self._all.add(plug)
-            closed = self._closed
-        if closed:
+        if self._closed:
             plug.abort()
-            raise SendFailed(FailureKind.CONNECT, f"cannot connect to {where}: smalt is shutting down")
+            raise SendFailed(FailureKind.CONNECT, f"cannot connect to {where}: {CLOSED}")
         return plug
 
     def _open(self, origin: Origin, connect_s: float) -> socket.socket:
         """For each address of the host, and for TLS, the time begins anew."""
+        if self._closed:
+            raise OSError(CLOSED)
         sock = socket.create_connection((origin.host, origin.port), connect_s)
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
