@@ -1,6 +1,6 @@
 # One door to every command. Needs Python 3.11+, git and make; everything else goes into .venv.
 
-SYNC := .venv/bin/uv sync --locked --quiet --extra openai --extra gateway --extra emulator
+SYNC := .venv/bin/uv sync --locked --quiet --extra openai --extra gateway --extra emulator --extra agents
 READY := .venv/.synced
 READY_OPENAI2 := .venv-openai2/.synced
 ARGS ?=

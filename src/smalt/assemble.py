@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from smalt.auth.static import ApiKey, Token
 from smalt.config import Settings, freeze
+from smalt.config.agents import instructions
 from smalt.config.defaults import defaults
 from smalt.config.freeze import budgets, own_prices
 from smalt.config.schema import Resource
@@ -20,6 +21,7 @@ from smalt.observe.ptu import Provisioned
 from smalt.observe.totals import Totals
 from smalt.wire.defaults import Defaults
 from smalt.wire.models import model_data
+from smalt.wire.profiles import Profiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ def assemble(settings: Settings, sinks: Sequence[Sink] = (), *, before: Assembly
             own_prices(settings),
             lock,
             budgets=spent if specs else None,
-            defaults=filled_in,
+            profiles=Profiles(filled_in, instructions(settings)),
         ),
         targets={
             name: _target(resource, filled_in, adapt=settings.adapt)

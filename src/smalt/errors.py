@@ -6,6 +6,7 @@ SmaltError
 │   ├── InvalidEndpoint
 │   ├── InvalidDeployment
 │   └── MissingAuth
+├── RoundsExceeded               a run of an agent did not come to its end
 ├── RequestError                 the caller asked wrongly; another attempt cannot help
 │   ├── InvalidRequest
 │   ├── ContentFiltered
@@ -111,6 +112,17 @@ class MissingAuth(ConfigurationError):
 
     code = "missing_auth"
     resolution = ("Set AZURE_OPENAI_API_KEY, pass api_key, or give the resource api_keys in smalt.yaml.",)
+
+
+class RoundsExceeded(SmaltError):
+    """An agent went on calling tools until its run had made all the requests it may."""
+
+    code = "rounds_exceeded"
+    status = "RESOURCE_EXHAUSTED"
+    resolution = (
+        "See what the tools answer: a model repeats a call whose answer does not help it.",
+        "Raise max_rounds of the agent in smalt.yaml if it needs so many.",
+    )
 
 
 class RequestError(SmaltError):

@@ -9,6 +9,12 @@ from msgspec import Struct, field
 AGENT_PREFIX = "agent/"  # of the name an agent is asked for by
 
 
+def agent_of(model: str) -> str | None:
+    """The agent that a name asks for, None if it is no agent's."""
+    name = model.removeprefix(AGENT_PREFIX)
+    return None if name == model else name
+
+
 class Operation(StrEnum):
     """The kinds of API call smalt can route."""
 
@@ -28,7 +34,7 @@ class Facts(Struct, frozen=True, gc=False):
     `vision`. `names_tools`: tools are offered, or were called before. `affinity`: equal for requests that
     gain from the same upstream's prompt cache, None if the prompt is too short to be cached. `resource`: the
     only one that can answer, because ids in the request belong to it. `repeatable`: sending it twice creates
-    nothing twice.
+    nothing twice. `instructions`: what an agent says before the caller, None if it says nothing.
     """
 
     operation: Operation
@@ -43,6 +49,12 @@ class Facts(Struct, frozen=True, gc=False):
     affinity: int | None = None
     resource: str | None = None
     repeatable: bool = True
+    instructions: str | None = None
+
+    @property
+    def agent(self) -> str | None:
+        """The agent that is asked for, None if it is no agent."""
+        return agent_of(self.model)
 
 
 class Usage(Struct, frozen=True, gc=False):
@@ -181,8 +193,7 @@ class CallRecord(Struct, frozen=True, gc=False):
     @property
     def agent(self) -> str | None:
         """The agent that was asked for, None if it was no agent."""
-        name = self.model.removeprefix(AGENT_PREFIX)
-        return None if name == self.model else name
+        return agent_of(self.model)
 
     @property
     def cost_usd(self) -> Decimal | None:

@@ -106,7 +106,8 @@ def test_defaults_reach_the_call_and_its_request() -> None:
     """The call is charged with the cap that is filled in."""
     models = {"gpt-4o": {"defaults": {"max_tokens": 800}}}
     assembly = assemble(Settings.model_validate(settings().model_dump() | {"models": models}))
-    call = assembly.dispatcher.open(Facts(Operation.CHAT, "gpt-4o"), "id-1", total_s=1)
+    facts = assembly.dispatcher.profiles.added(Facts(Operation.CHAT, "gpt-4o"))
+    call = assembly.dispatcher.open(facts, "id-1", total_s=1)
     assert call.facts.max_tokens == 800
     outgoing = assembly.targets["east"].outgoing(call.facts, "prod", b"{}")
     assert outgoing.body == b'{"max_tokens":800}'

@@ -22,6 +22,7 @@ PROMISES = {
     "invalid_endpoint": (None, "INVALID_ARGUMENT", False),
     "invalid_deployment": (None, "INVALID_ARGUMENT", False),
     "missing_auth": (None, "INVALID_ARGUMENT", False),
+    "rounds_exceeded": (None, "RESOURCE_EXHAUSTED", False),
     "invalid_request_error": (400, "INVALID_ARGUMENT", False),
     "content_filter": (400, "INVALID_ARGUMENT", False),
     "context_length_exceeded": (400, "INVALID_ARGUMENT", False),

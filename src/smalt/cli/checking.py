@@ -128,6 +128,8 @@ def _lines(name: str, served: Served) -> Iterator[str]:
         yield f"as {served.model}"
         if served.needs:
             yield f"needs {', '.join(served.needs)}"
+        if served.fallbacks:
+            yield f"fallbacks {', '.join(served.fallbacks)}"
         return
     tiers = (", ".join(name if "/" in name else f"{name}/<name>" for name in tier) for tier in served.tiers)
     yield ", then ".join(tiers) or "its fallbacks alone"

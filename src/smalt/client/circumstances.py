@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from smalt.dispatch.dispatcher import NO_CIRCUMSTANCES, Circumstances
 from smalt.types import CallRecord
+from smalt.wire.instructions import Variables
 
 Progress = Callable[[int, int], None]
 
@@ -48,6 +49,13 @@ def receipts() -> Iterator[list[CallRecord]]:
     collected: list[CallRecord] = []
     with changed(sinks=(*current().sinks, collected.append)):
         yield collected
+
+
+@contextmanager
+def of_run(told: Callable[[CallRecord], None], variables: Variables) -> Iterator[None]:
+    """Calls made inside belong to a run of an agent, which is told their receipts."""
+    with _changed(sinks=(*current().sinks, told), variables=variables):
+        yield
 
 
 @contextmanager

@@ -73,7 +73,8 @@ class Door:
         asked = paths.parse(raw_path) if request.method == "POST" else None
         if asked is None:
             raise UnsupportedOperation(f"{request.method} {raw_path} is no operation smalt routes yet")
-        facts = read_facts(asked, body)
+        told = circumstances.current()
+        facts = self._assembly.dispatcher.profiles.added(read_facts(asked, body), told.variables)
         wanted = request.extensions.get("timeout", {})
         return Inbound(
             facts,
@@ -81,7 +82,7 @@ class Door:
             request_id,
             self._connect_s(wanted.get("connect")),
             wanted.get("read", self._assembly.timeouts.total_s),
-            circumstances.current(),
+            told,
         )
 
     def largest_quota(self, facts: Facts) -> float:

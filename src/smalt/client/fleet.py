@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from weakref import WeakSet
 
 from smalt.assemble import Assembly, assemble
+from smalt.client.agents import Agent
 from smalt.client.receipts import RECEIPTS
 from smalt.client.transports import HttpLibrary, library_of_the_sdk, transport_classes
 from smalt.client.watching import Watch
@@ -94,6 +95,11 @@ class Fleet:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def agent(self, name: str) -> Agent:
+        """One of the `agents` of the settings, to be run with tools. Raises ModelNotAvailableError if there
+        is none of that name, and ConfigurationError for tools that cannot be imported."""
+        return Agent(self, name, self._settings.agents)
 
     def openai(self, **options: Any) -> "sdk.OpenAI":
         """An `openai.OpenAI` client over this fleet; `options` are the SDK's own, such as `timeout`."""

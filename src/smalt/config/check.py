@@ -6,6 +6,7 @@ from datetime import date
 
 from pydantic import SecretStr
 
+from smalt.config.agents import of_agents
 from smalt.config.check_routes import of_routes, of_unserved
 from smalt.config.document import Document, Finding, KeyPath, meant
 from smalt.config.freeze import DEFAULT_RESOURCE
@@ -48,7 +49,8 @@ def _findings(settings: Settings) -> Iterator[Finding]:
         yield from _of_resource(name, resource, settings.quotas)
     yield from of_routes(settings)
     yield from _of_prices(settings)
-    yield from _of_budgets(settings.budgets)
+    yield from of_agents(settings.agents)
+    yield from _of_budgets(settings.budgets, settings.agents)
     if settings.cache.model_fields_set == {"ttl_s"}:
         yield Finding(("cache", "size"), "size is required: the most answers to keep")
     yield from _of_gateway(settings)
@@ -136,13 +138,16 @@ def _of_own_version(path: KeyPath, deployment: Deployment, resource: Resource) -
         yield Finding(path, "expected a version such as 2024-10-21 or 2025-04-01-preview")
 
 
-def _of_budgets(budgets: Sequence[Budget]) -> Iterator[Finding]:
-    known: dict[tuple[str | None, str], int] = {}
+def _of_budgets(budgets: Sequence[Budget], agents: Collection[str]) -> Iterator[Finding]:
+    known: dict[tuple[str | None, str | None, str], int] = {}
     for index, budget in enumerate(budgets):
         path: KeyPath = ("budgets", index)
         if budget.tokens is None:
             yield Finding((*path, "tokens"), "tokens is required: how many may be spent")
-        first = known.setdefault((budget.tag, budget.per), index)
+        if budget.agent is not None and budget.agent not in agents:
+            message = f"no agent is named '{budget.agent}'{meant(budget.agent, agents)}"
+            yield Finding((*path, "agent"), message)
+        first = known.setdefault((budget.tag, budget.agent, budget.per), index)
         if first != index:
             yield Finding(path, f"for the same calls and period as budgets[{first}]; keep one of the two")
 

@@ -29,6 +29,9 @@ def of_routes(settings: Settings) -> Iterator[Finding]:
             yield Finding(("agents", name, "model"), "model is required: the name of the model it uses")
         elif agent.model not in known:
             yield _unknown(("agents", name, "model"), "model", agent.model, known)
+        for index, fallback in enumerate(agent.fallbacks):
+            if fallback not in known:
+                yield _unknown(("agents", name, "fallbacks", index), "model", fallback, known)
 
 
 def of_unserved(settings: Settings) -> Iterator[Finding]:

@@ -48,7 +48,9 @@ def freeze(settings: "Settings") -> EngineSettings:
 def budgets(settings: "Settings") -> tuple[BudgetSpec, ...]:
     """Of checked settings."""
     return tuple(
-        BudgetSpec(budget.tokens, budget.per, budget.tag) for budget in settings.budgets if budget.tokens
+        BudgetSpec(budget.tokens, budget.per, budget.tag, budget.agent)
+        for budget in settings.budgets
+        if budget.tokens
     )
 
 

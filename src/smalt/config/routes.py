@@ -1,7 +1,7 @@
 """Which upstreams serve a name that callers may ask for, and which of them residency shuts out."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -41,7 +41,10 @@ def plans(settings: "Settings", upstreams: Upstreams) -> dict[str, Plan]:
     pools = _pools(settings, upstreams)
     found = {name: _plan(name, pools, settings, upstreams) for name in pools}
     for name, agent in settings.agents.items():
-        found[AGENT_PREFIX + name] = replace(found[agent.model], needs=frozenset(agent.needs))
+        plan = found[agent.model]
+        if agent.fallbacks:
+            plan = _plan(agent.model, pools, settings, upstreams, agent.fallbacks)
+        found[AGENT_PREFIX + name] = replace(plan, needs=frozenset(agent.needs))
     return found
 
 
@@ -49,17 +52,21 @@ def is_pattern(name: str) -> bool:
     return "*" in name
 
 
-def with_fallbacks(model: str, settings: "Settings") -> tuple[str, ...]:
-    """The model, then its fallbacks with their own: depth first, each once."""
-    found: dict[str, None] = {}
-    ahead = [model]
+def with_fallbacks(model: str, settings: "Settings", own: Sequence[str] = ()) -> tuple[str, ...]:
+    """The model, then its fallbacks with theirs: depth first, each once. `own`: before those of the model."""
+    found = {model: None}
+    ahead = [*_fallbacks(model, settings)[::-1], *own[::-1]]
     while ahead:
         name = ahead.pop()
         if name not in found:
             found[name] = None
-            written = settings.models.get(name)
-            ahead.extend(reversed(written.fallbacks if written else ()))
+            ahead.extend(_fallbacks(name, settings)[::-1])
     return tuple(found)
+
+
+def _fallbacks(model: str, settings: "Settings") -> Sequence[str]:
+    written = settings.models.get(model)
+    return written.fallbacks if written else ()
 
 
 def why_excluded(spec: UpstreamSpec, asked: str, settings: "Settings") -> str | None:
@@ -76,8 +83,14 @@ def why_excluded(spec: UpstreamSpec, asked: str, settings: "Settings") -> str | 
     return None
 
 
-def _plan(name: str, pools: Mapping[str, PoolSpec], settings: "Settings", upstreams: Upstreams) -> Plan:
-    models = with_fallbacks(name, settings)
+def _plan(
+    name: str,
+    pools: Mapping[str, PoolSpec],
+    settings: "Settings",
+    upstreams: Upstreams,
+    own_fallbacks: Sequence[str] = (),
+) -> Plan:
+    models = with_fallbacks(name, settings, own_fallbacks)
     excluded = {
         upstream: why
         for model in models

@@ -310,7 +310,23 @@ class Agent(Parameters):
     needs: tuple[Literal["tools", "vision", "structured_outputs", "reasoning"], ...] = Field(
         default=(), description="Abilities that upstreams must have; fallbacks without them are left out."
     )
-    instructions: str | None = _later("The system message.")
+    fallbacks: tuple[str, ...] = Field(
+        default=(),
+        description="Models to use, in order, when no upstream of its own is free; then those of its model.",
+    )
+    instructions: str | None = Field(
+        default=None,
+        description="The system message, before all that the caller says; `instructions` of Responses. With "
+        "`{{ name }}` it is a Jinja2 template, for the variables of `fleet.agent(name).run`.",
+    )
+    tools: tuple[str, ...] = Field(
+        default=(),
+        description="Functions that `fleet.agent(name)` of the library calls, as `package.module:function`.",
+    )
+    max_rounds: Count = Field(
+        default=8,
+        description="Most requests to the model in one run of `fleet.agent(name)`.",
+    )
 
 
 class Retry(Section):
@@ -386,6 +402,10 @@ class Budget(Section):
     tag: str | None = Field(
         default=None,
         description="Only the calls with this tag count. Absent: all do. The gateway knows no tags yet.",
+    )
+    agent: str | None = Field(
+        default=None,
+        description="Only the calls that ask for this agent count. Absent: all do.",
     )
 
 

@@ -17,11 +17,21 @@ Period = Literal["minute", "hour", "day", "month", "total"]
 
 @dataclass(frozen=True, slots=True)
 class BudgetSpec:
-    """`tokens` in each period. `total`: in all. `tag`: of the calls that carry it, None: of all calls."""
+    """`tokens` in each period. `total`: in all. Of the calls that carry the `tag` and ask for the `agent`,
+    None: whatever they carry, or ask for."""
 
     tokens: int
     per: Period = "total"
     tag: str | None = None
+    agent: str | None = None
+
+    @property
+    def scope(self) -> tuple[str | None, str | None, Period]:
+        """The same calls and period, whatever the size."""
+        return self.tag, self.agent, self.per
+
+    def concerns(self, tags: Sequence[str], agent: str | None) -> bool:
+        return self.tag in (None, *tags) and self.agent in (None, agent)
 
 
 class Budget:
@@ -43,6 +53,7 @@ class Budget:
         spec = self.spec
         period = "" if spec.per == "total" else f" per {spec.per}"
         whose = "" if spec.tag is None else f" for the tag {spec.tag!r}"
+        whose += "" if spec.agent is None else f" for the agent {spec.agent!r}"
         anew = f"; it begins anew at {self._ends_at:%Y-%m-%d %H:%M} UTC" if self._ends_at else ""
         return BudgetExceeded(
             f"the budget of {spec.tokens:,} tokens{period}{whose} has {max(0, self.left):,} left "
@@ -98,16 +109,15 @@ class Budgets:
     """
 
     def __init__(self, specs: Sequence[BudgetSpec], before: "Budgets | None" = None) -> None:
-        known = {(budget.spec.tag, budget.spec.per): budget for budget in before.budgets} if before else {}
-        self.budgets: Sequence[Budget] = tuple(
-            known.get((spec.tag, spec.per)) or Budget(spec) for spec in specs
-        )
+        known = {budget.spec.scope: budget for budget in before.budgets} if before else {}
+        self.budgets: Sequence[Budget] = tuple(known.get(spec.scope) or Budget(spec) for spec in specs)
         for budget, spec in zip(self.budgets, specs, strict=True):
             budget.spec = spec
 
-    def hold(self, tokens: int, tags: Sequence[str], now: datetime) -> Hold:
-        """For a call with these tags that may take `tokens`. Raises BudgetExceeded; then nothing is held."""
-        concerned = [budget for budget in self.budgets if budget.spec.tag is None or budget.spec.tag in tags]
+    def hold(self, tokens: int, tags: Sequence[str], now: datetime, agent: str | None = None) -> Hold:
+        """For a call with these tags that may take `tokens`, and asks for the agent, if any. Raises
+        BudgetExceeded; then nothing is held."""
+        concerned = [budget for budget in self.budgets if budget.spec.concerns(tags, agent)]
         for budget in concerned:
             error = budget.exceeded_by(tokens, now)
             if error is not None:

@@ -14,7 +14,7 @@ from smalt.types import Facts, Operation, Usage
 MOST_BYTES: Final = 64_000_000  # of requests and answers together
 LARGEST_BYTES: Final = MOST_BYTES // 8  # of one; else a single one could drive out all others
 
-Key = tuple[Operation, str, bytes]
+Key = tuple[Operation, str, str | None, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +62,9 @@ class AnswerCache:
                 self._drop(next(iter(self._kept)))
 
     def _drop(self, key: Key) -> None:
-        self._bytes -= len(key[2]) + len(self._kept.pop(key).body)
+        self._bytes -= len(key[-1]) + len(self._kept.pop(key).body)
 
 
 def _key(facts: Facts, body: bytes) -> Key:
-    return facts.operation, facts.model, body
+    """An agent may be asked the same under other instructions."""
+    return facts.operation, facts.model, facts.instructions, body

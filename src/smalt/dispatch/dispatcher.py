@@ -19,13 +19,15 @@ from smalt.core.settings import UpstreamSpec
 from smalt.core.upstream import UpstreamStatus
 from smalt.errors import BudgetExceeded
 from smalt.types import AttemptRecord, CallRecord, Facts, Failure, Fate, Notice, QuotaHints, Usage
-from smalt.wire.defaults import Defaults, capped
+from smalt.wire.instructions import Variables
 from smalt.wire.models import TokenPrice, model_behind, model_table
 from smalt.wire.prices import price_of
+from smalt.wire.profiles import NO_VARIABLES, Profiles
 
 ResultT = TypeVar("ResultT")
 Sink = Callable[[CallRecord], None]
 NoticeSink = Callable[[Notice], None]
+NO_PROFILES = Profiles()
 _MAY_BE_BILLED = frozenset({Fate.BILLED, Fate.UNKNOWN})
 
 
@@ -43,13 +45,14 @@ def new_id() -> str:
 class Circumstances(Struct, frozen=True):
     """What a call's record says besides the call: `tags` and `session` of the caller, `rewrites` made before
     the request came. `sinks`: told of this call alone. `on_wait`: told of a failed attempt and the seconds
-    of the wait that follows it."""
+    of the wait that follows it. `variables`: of an agent's instructions."""
 
     tags: tuple[str, ...] = ()
     session: str | None = None
     rewrites: tuple[str, ...] = ()
     sinks: tuple[Sink, ...] = ()
     on_wait: Callable[[AttemptRecord, float], None] | None = None
+    variables: Variables = NO_VARIABLES
 
     def tell(self, record: CallRecord) -> None:
         for sink in self.sinks:
@@ -69,7 +72,7 @@ class Dispatcher:
     under it no I/O, no log, no await. `sinks` are told each ended call, `notice_sinks` what happens to
     upstreams, outside the lock; they must return quickly and not raise. `own_prices`: by model, in place of
     the list prices. `lock`: that of a dispatcher this one replaces, whose engine had the same registry.
-    `budgets`: None if there are none. `defaults`: parameters by the name asked for.
+    `budgets`: None if there are none. `profiles`: what doors add to the facts of requests.
     """
 
     def __init__(
@@ -81,15 +84,15 @@ class Dispatcher:
         lock: AbstractContextManager[Any] | None = None,
         *,
         budgets: Budgets | None = None,
-        defaults: Mapping[str, Defaults] = MappingProxyType({}),
+        profiles: Profiles = NO_PROFILES,
     ) -> None:
         self._engine = engine
         self._lock: AbstractContextManager[Any] = lock or threading.Lock()
         self._sinks = tuple(sinks)
         self._notice_sinks = tuple(notice_sinks)
         self._own_prices = own_prices
-        self._defaults = defaults
         self.budgets = budgets
+        self.profiles = profiles
 
     def open(
         self,
@@ -100,11 +103,9 @@ class Dispatcher:
         caller: str = "",
         circumstances: Circumstances = NO_CIRCUMSTANCES,
     ) -> "OpenCall":
-        """A call that may wait up to `total_s` seconds, taking turns with those of other callers. Raises
-        ModelNotAvailableError, InvalidRequest if no upstream can do what it needs, and BudgetExceeded."""
-        defaults = self._defaults.get(facts.model)
-        if defaults is not None:
-            facts = capped(facts, defaults)
+        """A call that may wait up to `total_s` seconds, taking turns with those of other callers. `facts`:
+        with what the profiles add. Raises ModelNotAvailableError, InvalidRequest if no upstream can do what
+        it needs, and BudgetExceeded."""
         return OpenCall(self, facts, request_id, circumstances, total_s=total_s, caller=caller)
 
     def do(self, action: Callable[[float], ResultT]) -> ResultT:
@@ -267,10 +268,10 @@ class OpenCall:
 
     def _hold_tokens(self, budgets: Budgets) -> None:
         """Raises BudgetExceeded, once that is told."""
-        load, tags = self._call.load, self._circumstances.tags
+        load, tags, agent = self._call.load, self._circumstances.tags, self.facts.agent
         try:
             with self._dispatcher.lock:
-                self._hold = budgets.hold(load.input_tokens + load.output_tokens, tags, wall_clock())
+                self._hold = budgets.hold(load.input_tokens + load.output_tokens, tags, wall_clock(), agent)
         except BudgetExceeded as error:
             self._end(None, error=error.code)
             raise

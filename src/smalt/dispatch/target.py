@@ -11,6 +11,7 @@ from smalt.types import Facts, Operation
 from smalt.wire import paths, rewrite
 from smalt.wire.adapt import adapt
 from smalt.wire.defaults import Defaults, fill
+from smalt.wire.instructions import put_first
 from smalt.wire.models import ModelData, model_behind, model_data
 from smalt.wire.tool_names import Renamed
 
@@ -98,6 +99,11 @@ class Target:
         if self._must_ask_for_usage(facts, body, version):
             body = rewrite.ask_for_usage(body)
             rewrites.append("stream_options")
+        if facts.instructions:
+            told = put_first(body, facts.operation, facts.instructions)
+            if told is not body:
+                body = told
+                rewrites.append("instructions")
         defaults = self.defaults.get(facts.model)
         if defaults is not None:
             body, filled = fill(body, facts.operation, defaults, self._model(deployment))

@@ -48,7 +48,10 @@ class ModelCalls:
         facts = read_facts(exchange.asked, exchange.body)
         principal.require(facts.model)
         return self._dispatcher.open(
-            facts, request_id, total_s=self._timeouts.total_s, caller=principal.alias
+            self._dispatcher.profiles.added(facts),
+            request_id,
+            total_s=self._timeouts.total_s,
+            caller=principal.alias,
         )
 
     async def _answer(self, exchange: Exchange, call: OpenCall, answer: Answer[Response]) -> None:

@@ -45,6 +45,12 @@ def said(body: bytes) -> frozenset[str]:
     return frozenset(name for name, value in _members(body).items() if value != _NULL)
 
 
+def member(body: bytes, name: str) -> msgspec.Raw | None:
+    """Its JSON; None if it is missing or null."""
+    value = _members(body).get(name, _NULL)
+    return None if value == _NULL else value
+
+
 def set_members(body: bytes, values: Mapping[str, msgspec.Raw]) -> bytes:
     """`body` with these members, JSON by name."""
     return msgspec.json.encode({**_members(body), **values})

@@ -86,6 +86,7 @@ def test_check_shows_how_each_name_is_served(path: Path, capsys: pytest.CaptureF
         "  gpt-5*       east/<name>, then sweden/mini",
         "  agent/guide  as gpt-4o",
         "               needs tools, vision",
+        "               fallbacks gpt-4o-mini",
         "  agent/mini   as gpt-4o-mini",
     ]
 

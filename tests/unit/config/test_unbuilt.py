@@ -12,7 +12,6 @@ from smalt.config.unbuilt import is_built, unbuilt
     ("data", "path"),
     [
         ({"resources": {"e": {"identity": {"client_id": "c"}}}}, ("resources", "e", "identity", "client_id")),
-        ({"agents": {"a": {"instructions": "x"}}}, ("agents", "a", "instructions")),
         ({"policies": [1]}, ("policies",)),
         ({"gateway": {"secrets": ["s"]}}, ("gateway", "secrets")),
         ({"gateway": {"callers_may_bring": ["h"]}}, ("gateway", "callers_may_bring")),

@@ -91,7 +91,7 @@ def test_memory_is_bounded() -> None:
     for number in range(30):
         body = str(number).encode() + large
         cache.keep(facts(), body, large[:-10], USAGE, 0.0)
-        held = sum(len(key[2]) + len(kept.body) for key, kept in cache._kept.items())
+        held = sum(len(key[-1]) + len(kept.body) for key, kept in cache._kept.items())
         assert held == cache._bytes <= MOST_BYTES
     assert len(cache._kept) == 8
 
@@ -120,4 +120,4 @@ def test_threads_share_it() -> None:
     for thread in threads:
         thread.join()
     assert len(cache._kept) == 20
-    assert cache._bytes == sum(len(key[2]) + len(kept.body) for key, kept in cache._kept.items())
+    assert cache._bytes == sum(len(key[-1]) + len(kept.body) for key, kept in cache._kept.items())

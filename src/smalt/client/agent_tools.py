@@ -1,0 +1,122 @@
+"""Python functions as tools of a model: described by their hints and docstring, called with what it says."""
+
+import asyncio
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from pydantic import PydanticUserError, TypeAdapter, ValidationError
+from pydantic_core import to_json
+
+from smalt.errors import ConfigurationError
+
+ToolCall = Mapping[str, Any]  # of an answer of chat completions
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """`definition`: as chat completions want it. `adapter`: checks arguments and calls the function."""
+
+    name: str
+    definition: Mapping[str, Any]
+    adapter: TypeAdapter[Any]
+    is_async: bool
+
+    def call(self, arguments: str) -> str:
+        """What the function answers to these arguments, a JSON object, as text for the model; or what went
+        wrong, since the model may mend it. An answer that is no text is written as JSON."""
+        try:
+            return _text(self.adapter.validate_json(arguments))
+        except Exception as error:  # noqa: BLE001  a tool may raise anything; the conversation goes on
+            return _fault(error)
+
+    async def call_async(self, arguments: str) -> str:
+        """The same; a function that is not async runs in a thread."""
+        if not self.is_async:
+            return await asyncio.to_thread(self.call, arguments)
+        try:
+            return _text(await self.adapter.validate_json(arguments))
+        except Exception as error:  # noqa: BLE001  as above
+            return _fault(error)
+
+
+def call(tools: Mapping[str, Tool], asked: ToolCall) -> str:
+    """What the tool says that a model asks for, as `Tool.call` does."""
+    function = asked["function"]
+    tool = tools.get(function["name"])
+    return _unknown(function["name"], tools) if tool is None else tool.call(function["arguments"])
+
+
+async def call_async(tools: Mapping[str, Tool], asked: ToolCall) -> str:
+    function = asked["function"]
+    tool = tools.get(function["name"])
+    if tool is None:
+        return _unknown(function["name"], tools)
+    return await tool.call_async(function["arguments"])
+
+
+def tools_of(functions: Iterable[Callable[..., Any]]) -> dict[str, Tool]:
+    """By name. Raises ConfigurationError for a function that cannot be described to a model."""
+    tools: dict[str, Tool] = {}
+    for function in functions:
+        tool = _tool(function)
+        if tool.name in tools:
+            raise ConfigurationError(f"two tools are named {tool.name!r}; give one of them another name")
+        tools[tool.name] = tool
+    return tools
+
+
+def imported(references: Sequence[str]) -> list[Callable[..., Any]]:
+    """The functions that settings name as `package.module:function`. Raises ConfigurationError."""
+    return [_imported(reference) for reference in references]
+
+
+def _imported(reference: str) -> Callable[..., Any]:
+    module, _, name = reference.partition(":")
+    try:
+        function: Callable[..., Any] = getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ConfigurationError(f"the tool {reference} cannot be imported: {error}") from error
+    return function
+
+
+def _tool(function: Any) -> Tool:
+    name = getattr(function, "__name__", "")
+    if not callable(function) or not name.isidentifier():
+        raise ConfigurationError(f"a tool must be a function with a name, got {function!r}")
+    parameters = inspect.signature(function).parameters.values()
+    if any(one.kind in {one.POSITIONAL_ONLY, one.VAR_POSITIONAL, one.VAR_KEYWORD} for one in parameters):
+        raise ConfigurationError(
+            f"the tool {name!r}: a model names its arguments, so it can have no *args, **kwargs or "
+            "parameters before a '/'"
+        )
+    try:
+        adapter = TypeAdapter[Any](function)
+        schema = adapter.json_schema()
+    except (PydanticUserError, NameError) as error:
+        cause = str(error).partition("\n")[0]
+        raise ConfigurationError(f"the tool {name!r} cannot be described to a model: {cause}") from None
+    description = inspect.getdoc(function)
+    told = {"description": description} if description else {}
+    definition = {"type": "function", "function": {"name": name, **told, "parameters": schema}}
+    return Tool(name, definition, adapter, inspect.iscoroutinefunction(function))
+
+
+def _unknown(name: str, tools: Iterable[str]) -> str:
+    return f"error: there is no tool {name!r}, only {', '.join(tools)}"
+
+
+def _text(answer: object) -> str:
+    return answer if isinstance(answer, str) else to_json(answer).decode()
+
+
+def _fault(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        faults = (
+            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}".removeprefix(": ")
+            for fault in error.errors(include_url=False)
+        )
+        return f"error: the arguments are not right: {'; '.join(faults)}"
+    return f"error: {type(error).__name__}: {error}"

@@ -1,0 +1,35 @@
+"""What the settings add to the facts of a request."""
+
+import pytest
+
+from smalt.errors import InvalidRequest
+from smalt.types import Facts, Operation
+from smalt.wire.instructions import Instructions
+from smalt.wire.profiles import Profiles
+
+PROFILES = Profiles(
+    {"agent/narrator": {"max_tokens": 800, "temperature": 0.9}},
+    {"agent/narrator": Instructions("narrator", "Narrate {{ what }}.")},
+)
+
+
+def asked(model: str) -> Facts:
+    return Facts(Operation.CHAT, model, prompt_bytes=100)
+
+
+def test_names_without_a_profile_keep_their_facts() -> None:
+    """The same object."""
+    facts = asked("gpt-4o")
+    assert PROFILES.added(facts) is facts
+
+
+def test_instructions_count_as_prompt() -> None:
+    """What quotas and budgets are charged with includes them, in bytes, and the cap that is filled in."""
+    facts = PROFILES.added(asked("agent/narrator"), {"what": "ü"})
+    assert (facts.instructions, facts.prompt_bytes, facts.max_tokens) == ("Narrate ü.", 111, 800)
+
+
+def test_a_template_needs_its_variables() -> None:
+    """Before anything is decided."""
+    with pytest.raises(InvalidRequest, match="does not give: what"):
+        PROFILES.added(asked("agent/narrator"))
