@@ -148,4 +148,4 @@ def test_the_json_schema_knows_every_section_and_what_is_required() -> None:
     assert set(schema["$defs"]) == {section.__name__ for section in sections()} - {"Settings"}
     assert schema["$defs"]["Resource"]["required"] == ["endpoint", "deployments"]
     assert schema["$defs"]["Resource"]["additionalProperties"] is False
-    assert schema["$defs"]["Resource"]["properties"]["identity"]["x-built"] is False
+    assert schema["$defs"]["Gateway"]["properties"]["secrets"]["x-built"] is False
