@@ -9,6 +9,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from smalt.client.agent_builder import AgentBuilder
+    from smalt.client.agent_run import AgentResult
+    from smalt.client.agents import Agent
     from smalt.client.azure_settings import (
         MODEL_DEPLOYMENT_MAP,
         AzureOpenAISettings,
@@ -41,6 +44,9 @@ __version__ = "0.1.0"
 
 __all__ = [
     "MODEL_DEPLOYMENT_MAP",
+    "Agent",
+    "AgentBuilder",
+    "AgentResult",
     "AsyncAzureOpenAI",
     "AsyncClient",
     "AsyncOpenAI",
@@ -80,6 +86,9 @@ _HOMES = {
     "get_azure_openai_client": "client.functions",
     "get_azure_openai_completion": "client.functions",
     "get_azure_openai_embedding": "client.functions",
+    "Agent": "client.agents",
+    "AgentBuilder": "client.agent_builder",
+    "AgentResult": "client.agent_run",
     "explain": "client.explain",
     "progress": "client.circumstances",
     "receipt": "client.receipts",

@@ -12,7 +12,7 @@ from tests.contract.gateways import ADAPTERS, KEY, Adapter, Stage
 from smalt import AsyncAzureOpenAI, AsyncOpenAI, AzureOpenAI, Fleet, OpenAI
 from smalt.config import Settings
 
-Kind = Literal["chat", "stream", "embeddings"]
+Kind = Literal["chat", "stream", "embeddings", "responses"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Ask:
 
     def resource(self, client: Any) -> Any:
         """The part of a client that takes it."""
-        part = client.embeddings if self.kind == "embeddings" else client.chat.completions
+        part = client.chat.completions if self.kind in {"chat", "stream"} else getattr(client, self.kind)
         return part.with_raw_response
 
 

@@ -5,6 +5,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
@@ -57,9 +58,12 @@ async def call_async(tools: Mapping[str, Tool], asked: ToolCall) -> str:
     return await tool.call_async(function["arguments"])
 
 
-def tools_of(functions: Iterable[Callable[..., Any]]) -> dict[str, Tool]:
-    """By name. Raises ConfigurationError for a function that cannot be described to a model."""
-    tools: dict[str, Tool] = {}
+def tools_of(
+    functions: Iterable[Callable[..., Any]], known: Mapping[str, Tool] = MappingProxyType({})
+) -> dict[str, Tool]:
+    """By name, after those that are `known`. Raises ConfigurationError for a function that cannot be
+    described to a model, and for two of one name."""
+    tools = dict(known)
     for function in functions:
         tool = _tool(function)
         if tool.name in tools:
@@ -83,9 +87,9 @@ def _imported(reference: str) -> Callable[..., Any]:
 
 
 def _tool(function: Any) -> Tool:
-    name = getattr(function, "__name__", "")
-    if not callable(function) or not name.isidentifier():
+    if not (inspect.isroutine(function) and function.__name__.isidentifier()):
         raise ConfigurationError(f"a tool must be a function with a name, got {function!r}")
+    name = function.__name__
     parameters = inspect.signature(function).parameters.values()
     if any(one.kind in {one.POSITIONAL_ONLY, one.VAR_POSITIONAL, one.VAR_KEYWORD} for one in parameters):
         raise ConfigurationError(

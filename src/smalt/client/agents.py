@@ -62,7 +62,7 @@ class Agent:
         self.name = name
         self.model = AGENT_PREFIX + name
         self._max_rounds = agents[name].max_rounds
-        self._functions = (*imported(agents[name].tools), *tools)
+        self._tools = tools_of((*imported(agents[name].tools), *tools))
         self._async_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, sdk.AsyncOpenAI] = (
             WeakKeyDictionary()
         )
@@ -144,7 +144,7 @@ class Agent:
         return Run(
             self.name,
             conversation(options.get("history", ()), message),
-            tools_of((*self._functions, *options.get("tools", ()))),
+            tools_of(options.get("tools", ()), self._tools),
             limits,
             options.get("variables", {}),
         )
