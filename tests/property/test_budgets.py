@@ -1,5 +1,6 @@
 """Whatever calls do, in whatever order: what must stay true of budgets."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given, settings
@@ -11,18 +12,26 @@ from smalt.errors import BudgetExceeded
 
 START = datetime(2026, 2, 27, 23, 58, 30, tzinfo=UTC)
 TAGS = ("a", "b")
+AGENTS = ("x", "y")
 
 specs = st.builds(
     BudgetSpec,
     st.integers(1, 500),
     st.sampled_from(["minute", "hour", "day", "month", "total"]),
     st.none() | st.sampled_from(TAGS),
+    st.none() | st.sampled_from(AGENTS),
 )
-some_tags = st.lists(st.sampled_from(TAGS), unique=True)
+Said = tuple[list[str], str | None]  # the tags of a call, and the agent it asks for
+callers = st.tuples(st.lists(st.sampled_from(TAGS), unique=True), st.none() | st.sampled_from(AGENTS))
 
 
-def key(spec: BudgetSpec) -> tuple[str | None, Period]:
-    return spec.tag, spec.per
+def key(spec: BudgetSpec) -> tuple[str | None, str | None, Period]:
+    return spec.tag, spec.agent, spec.per
+
+
+def counts(spec: BudgetSpec, said: Said) -> bool:
+    tags, agent = said
+    return (spec.tag is None or spec.tag in tags) and (spec.agent is None or spec.agent == agent)
 
 
 class Spending(RuleBasedStateMachine):
@@ -32,22 +41,22 @@ class Spending(RuleBasedStateMachine):
     def begin(self, chosen: list[BudgetSpec]) -> None:
         self.now = START
         self.budgets = Budgets(chosen)
-        self.under_way: list[tuple[Hold, int, list[str]]] = []
-        self.used: list[tuple[datetime, int, list[str]]] = []
+        self.under_way: list[tuple[Hold, int, Said]] = []
+        self.used: list[tuple[datetime, int, Said]] = []
 
-    @rule(estimate=st.integers(0, 200), tags=some_tags)
-    def call(self, estimate: int, tags: list[str]) -> None:
+    @rule(estimate=st.integers(0, 200), said=callers)
+    def call(self, estimate: int, said: Said) -> None:
         """It is refused exactly when one of its budgets has less left than it may take."""
-        fits = all(
-            estimate + self.spent(spec) + self.held(spec) <= spec.tokens for spec in self.concerned(tags)
-        )
+        concerned = [budget.spec for budget in self.budgets.budgets if counts(budget.spec, said)]
+        fits = all(estimate + self.spent(spec) + self.held(spec) <= spec.tokens for spec in concerned)
+        tags, agent = said
         try:
-            hold = self.budgets.hold(estimate, tags, self.now)
+            hold = self.budgets.hold(estimate, tags, self.now, agent)
         except BudgetExceeded:
             assert not fits
         else:
             assert fits
-            self.under_way.append((hold, estimate, tags))
+            self.under_way.append((hold, estimate, said))
 
     @rule(data=st.data(), used=st.integers(0, 200), times=st.integers(1, 3))
     def end(self, data: st.DataObject, used: int, times: int) -> None:
@@ -55,10 +64,10 @@ class Spending(RuleBasedStateMachine):
         if not self.under_way:
             return
         number = data.draw(st.integers(0, len(self.under_way) - 1))
-        hold, _, tags = self.under_way.pop(number)
+        hold, _, said = self.under_way.pop(number)
         for _ in range(times):
             hold.settle(used, self.now)
-        self.used.append((self.now, used, tags))
+        self.used.append((self.now, used, said))
 
     @rule(seconds=st.sampled_from([1, 29, 30, 61, 3_600, 86_400, 2_700_000]))
     def wait(self, seconds: int) -> None:
@@ -67,7 +76,7 @@ class Spending(RuleBasedStateMachine):
     @rule(tokens=st.integers(1, 500))
     def reload(self, tokens: int) -> None:
         """The same budgets with another size."""
-        resized = [BudgetSpec(tokens, budget.spec.per, budget.spec.tag) for budget in self.budgets.budgets]
+        resized = [replace(budget.spec, tokens=tokens) for budget in self.budgets.budgets]
         self.budgets = Budgets(resized, self.budgets)
 
     @invariant()
@@ -78,20 +87,14 @@ class Spending(RuleBasedStateMachine):
             budget.exceeded_by(0, self.now)
             assert budget.spent == self.spent(budget.spec)
 
-    def concerned(self, tags: list[str]) -> list[BudgetSpec]:
-        every = (budget.spec for budget in self.budgets.budgets)
-        return [spec for spec in every if spec.tag is None or spec.tag in tags]
-
     def held(self, spec: BudgetSpec) -> int:
-        return sum(estimate for _, estimate, tags in self.under_way if spec.tag is None or spec.tag in tags)
+        return sum(estimate for _, estimate, said in self.under_way if counts(spec, said))
 
     def spent(self, spec: BudgetSpec) -> int:
         digits = {"minute": 5, "hour": 4, "day": 3, "month": 2, "total": 0}[spec.per]
         period = self.now.timetuple()[:digits]
         return sum(
-            used
-            for at, used, tags in self.used
-            if at.timetuple()[:digits] == period and (spec.tag is None or spec.tag in tags)
+            used for at, used, said in self.used if at.timetuple()[:digits] == period and counts(spec, said)
         )
 
 

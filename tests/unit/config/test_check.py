@@ -138,6 +138,17 @@ def test_the_full_file_has_only_problems_of_what_is_not_built(problems: Callable
             "1:47: budgets[2]: for the same calls and period as budgets[0]; keep one of the two",
         ),
         (
+            (
+                "agents: {a: {model: gpt-4o}}\n"
+                "budgets: [{tokens: 1k, tag: b, agent: a}, {tokens: 1k, agent: a}, {tokens: 2k, agent: a}]"
+            ),
+            "2:67: budgets[2]: for the same calls and period as budgets[1]; keep one of the two",
+        ),
+        (
+            "agents: {guide: {model: gpt-4o}}\nbudgets: [{tokens: 1k, agent: guid}]",
+            "2:24: budgets[0].agent: no agent is named 'guid'; did you mean 'guide'?",
+        ),
+        (
             "prices: {gpt4o: {input_usd: 1, output_usd: 1}}",
             "1:10: prices.gpt4o: no deployment serves this model; did you mean 'gpt-4o'?",
         ),

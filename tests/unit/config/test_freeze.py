@@ -137,11 +137,13 @@ def test_own_prices_by_model() -> None:
 
 
 def test_budgets_in_the_order_of_the_file() -> None:
-    """With and without a tag."""
-    written = [{"tokens": "1M", "per": "day"}, {"tokens": 5, "tag": "search"}]
-    assert budgets(settings({"eu": EU}, budgets=written)) == (
+    """Of all calls, of a tag, of an agent."""
+    written = [{"tokens": "1M", "per": "day"}, {"tokens": 5, "tag": "search"}, {"tokens": 7, "agent": "a"}]
+    (model,) = {deployment["model"] for deployment in EU["deployments"].values()}
+    assert budgets(settings({"eu": EU}, budgets=written, agents={"a": {"model": model}})) == (
         BudgetSpec(1_000_000, "day"),
         BudgetSpec(5, "total", "search"),
+        BudgetSpec(7, "total", agent="a"),
     )
 
 

@@ -129,6 +129,26 @@ def test_an_agent_is_served_as_its_model() -> None:
     assert agent == replace(model, needs=frozenset({"tools"}))
 
 
+def test_an_agent_has_fallbacks_of_its_own() -> None:
+    """Before those of its model; the residency of its model holds for them, too."""
+    world = {**WORLD, "more": resource({"o": standard("o")}, region="swedencentral")}
+    agents = {"a": {"model": "m", "fallbacks": ["o"]}}
+    found = planned(
+        world, residency=ZONES, models={"m": {"residency": "eu", "fallbacks": ["n"]}}, agents=agents
+    )
+    assert found["agent/a"].upstreams == ("eu/m-eu", "more/o", "eu/n-eu")
+    assert found["m"].upstreams == ("eu/m-eu", "eu/n-eu")
+
+
+@pytest.mark.parametrize(
+    ("settings", "own", "order"),
+    [(chain(), "b", "ab"), (chain(a="bc", d="e"), "d", "adebc"), (chain(a="bc"), "cab", "acb")],
+)
+def test_own_fallbacks_come_before_those_of_the_model(settings: Settings, own: str, order: str) -> None:
+    """Each model once."""
+    assert with_fallbacks("a", settings, tuple(own)) == tuple(order)
+
+
 def test_residency_shuts_out_what_lies_outside() -> None:
     """And says why."""
     plan = planned(WORLD, residency=ZONES, models={"m": {"residency": "eu"}})["m"]

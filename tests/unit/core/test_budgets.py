@@ -93,6 +93,25 @@ def test_calls_without_the_tag_are_free() -> None:
     assert state(budgets) == [(0, 0), (50, 0)]
 
 
+def test_an_agent_has_a_budget_of_its_own() -> None:
+    """Of the calls that ask for it; beside a tag, of those that do both."""
+    budgets = Budgets([BudgetSpec(10, agent="guide"), BudgetSpec(5, "day", "search", "guide")])
+    budgets.hold(50, ["search"], NOON).settle(50, NOON)
+    budgets.hold(50, ["search"], NOON, "narrator").settle(50, NOON)
+    assert state(budgets) == [(0, 0), (0, 0)]
+    budgets.hold(6, (), NOON, "guide").settle(6, NOON)
+    assert state(budgets) == [(6, 0), (0, 0)]
+    budgets.hold(3, ["search"], NOON, "guide").settle(3, NOON)
+    assert state(budgets) == [(9, 0), (3, 0)]
+    with pytest.raises(BudgetExceeded, match="of 10 tokens for the agent 'guide' has 1 left"):
+        budgets.hold(2, (), NOON, "guide")
+    more = Budgets([BudgetSpec(90, agent="guide"), BudgetSpec(5, "day", "search", "guide")], budgets)
+    with pytest.raises(
+        BudgetExceeded, match="of 5 tokens per day for the tag 'search' for the agent 'guide'"
+    ):
+        more.hold(3, ["search"], NOON, "guide")
+
+
 def test_who_is_refused_by_one_budget_holds_nothing_of_the_others() -> None:
     """All or nothing."""
     budgets = Budgets([BudgetSpec(100), BudgetSpec(10, tag="search")])
