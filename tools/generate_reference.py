@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import smalt
+from smalt.client.agents import RunOptions
 from smalt.client.answers import Chunk, Response, TokenUsage, ToolCall
 from smalt.client.explain import Explanation
 from smalt.config import json_schema
@@ -190,6 +191,11 @@ program may add models of its own.
 ## Fleet
 
 {fleet}
+## Agents
+
+How to use them: [Give each agent its own model](../how-to/give-each-agent-its-own-model.md).
+
+{agents}
 ## Around calls
 
 Context managers, for threads and tasks alike: what is said holds for the calls made inside.
@@ -235,10 +241,18 @@ def library_page() -> str:
         ),
         settings=_doc(smalt.AzureOpenAISettings),
         fleet=f"{_doc(smalt.Fleet)}\n\n" + "".join(_methods(smalt.Fleet)),
+        agents="".join(_agents()),
         around="".join(map(_function, (smalt.tag, smalt.session, smalt.receipts, smalt.progress))),
         after="".join(map(_function, (smalt.receipt, smalt.explain))),
         values="".join(_value(value) for value in values),
     )
+
+
+def _agents() -> Iterator[str]:
+    yield from (f"**`smalt.Agent`**: {_doc(smalt.Agent)}\n\n", *_methods(smalt.Agent))
+    yield f"`options` of runs, all by name: {_doc(RunOptions)}\n\n"
+    yield from (f"**`smalt.AgentBuilder`**: {_doc(smalt.AgentBuilder)}\n\n", *_methods(smalt.AgentBuilder))
+    yield _value(smalt.AgentResult)
 
 
 def _doc(what: Any) -> str:

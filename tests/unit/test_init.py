@@ -9,6 +9,9 @@ import smalt
 
 NAMES = [
     "MODEL_DEPLOYMENT_MAP",
+    "Agent",
+    "AgentBuilder",
+    "AgentResult",
     "AsyncAzureOpenAI",
     "AsyncClient",
     "AsyncOpenAI",

@@ -93,6 +93,7 @@ class Agent:
         return AgentStream(run, self._pieces(run))
 
     def stream_async(self, message: Said, **options: Unpack[RunOptions]) -> AsyncAgentStream:
+        """The same for `async for`."""
         run = self._begin(message, options)
         return AsyncAgentStream(run, self._async_pieces(run))
 
@@ -101,16 +102,17 @@ class Agent:
         return self.fleet.openai(**options)
 
     def async_openai(self, **options: Any) -> "sdk.AsyncOpenAI":
+        """The same, async."""
         return self.fleet.async_openai(**options)
 
     def close(self) -> None:
-        """Close the connections of `run` and `stream`; `aclose` those of this event loop. Further runs open
-        others."""
+        """Close the connections of `run` and `stream`. Further runs open others."""
         client: sdk.OpenAI | None = vars(self).pop("_client", None)
         if client is not None:
             client.close()
 
     async def aclose(self) -> None:
+        """Close those of `run_async` and `stream_async` in this event loop."""
         client = self._async_clients.pop(asyncio.get_running_loop(), None)
         if client is not None:
             await client.close()

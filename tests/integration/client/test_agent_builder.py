@@ -61,7 +61,7 @@ def test_req_1_10_an_agent_with_an_entra_token(entra: Handle, token: str) -> Non
 def openai_itself() -> Iterator[Scripted]:
     """What speaks as OpenAI does."""
     call = {"id": "c", "type": "function", "function": {"name": "look", "arguments": '{"place":"home"}'}}
-    messages = [
+    messages: list[dict[str, Any]] = [
         {"role": "assistant", "content": "In a cellar."},
         {"role": "assistant", "content": None, "tool_calls": [call]},
         {"role": "assistant", "content": "Two rats."},
