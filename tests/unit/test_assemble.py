@@ -113,6 +113,17 @@ def test_defaults_reach_the_call_and_its_request() -> None:
     assert outgoing.body == b'{"max_tokens":800}'
 
 
+def test_instructions_reach_the_call_and_its_request() -> None:
+    """As the agent's, whatever else is asked for."""
+    agents = {"guide": {"model": "gpt-4o", "instructions": "You guide."}}
+    assembly = assemble(Settings.model_validate(settings().model_dump() | {"agents": agents}))
+    added = assembly.dispatcher.profiles.added
+    assert added(Facts(Operation.CHAT, "gpt-4o")).instructions is None
+    facts = added(Facts(Operation.CHAT, "agent/guide"))
+    outgoing = assembly.targets["east"].outgoing(facts, "prod", b'{"messages":[]}')
+    assert outgoing.body == b'{"messages":[{"role":"system","content":"You guide."}]}'
+
+
 def test_a_deployment_may_have_a_version_of_its_own() -> None:
     """The others have that of the resource."""
     deployments = {"prod": {"model": "m", "api_version": "2024-06-01"}, "other": {"model": "m"}}

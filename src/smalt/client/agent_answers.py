@@ -68,8 +68,11 @@ class AgentStream:
         """Raises SmaltError before the end."""
         return self._run.result
 
-    def __iter__(self) -> Generator[str, None, None]:
-        return self._pieces
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> str:
+        return next(self._pieces)
 
     def close(self) -> None:
         self._pieces.close()
@@ -93,8 +96,11 @@ class AsyncAgentStream:
         """Raises SmaltError before the end."""
         return self._run.result
 
-    def __aiter__(self) -> AsyncGenerator[str, None]:
-        return self._pieces
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> str:
+        return await anext(self._pieces)
 
     async def aclose(self) -> None:
         await self._pieces.aclose()

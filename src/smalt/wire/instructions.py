@@ -86,7 +86,7 @@ def put_first(body: bytes, operation: Operation, text: str) -> bytes:
 def _before_messages(value: msgspec.Raw, text: str) -> msgspec.Raw:
     try:
         messages, roles = _messages.decode(value), _roles.decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return value
     role = "developer" if any(message.role == "developer" for message in roles) else "system"
     first = msgspec.Raw(msgspec.json.encode({"role": role, "content": text}))

@@ -1,5 +1,6 @@
 """What the settings add to a request for the name it asks for, as far as decisions need to know it."""
 
+import zlib
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
@@ -8,6 +9,7 @@ from msgspec import structs
 
 from smalt.types import Facts
 from smalt.wire.defaults import Defaults, capped
+from smalt.wire.facts import CACHED_BYTES
 from smalt.wire.instructions import Instructions, Variables
 
 NO_VARIABLES: Final[Variables] = MappingProxyType({})
@@ -34,5 +36,9 @@ class Profiles:
         if instructions is None:
             return facts
         text = instructions.render(variables)
-        prompt_bytes = facts.prompt_bytes + len(text.encode())
-        return structs.replace(facts, instructions=text, prompt_bytes=prompt_bytes)
+        written = text.encode()
+        affinity = facts.affinity
+        if affinity is None and len(written) >= CACHED_BYTES:  # all its prompts share this beginning
+            affinity = zlib.crc32(written[:CACHED_BYTES])
+        prompt_bytes = facts.prompt_bytes + len(written)
+        return structs.replace(facts, instructions=text, prompt_bytes=prompt_bytes, affinity=affinity)

@@ -166,7 +166,7 @@ def test_a_stream_tells_the_words_as_they_come(azure: Handle, narrator: Agent) -
 def test_who_leaves_a_stream_has_no_result(narrator: Agent) -> None:
     """Its call is over all the same."""
     with smalt.receipts() as receipts, narrator.stream("Tell me more.") as stream:
-        next(iter(stream))
+        next(stream)
     with pytest.raises(SmaltError, match="read its stream to the end"):
         _ = stream.result
     assert [receipt.error for receipt in receipts] == ["abandoned"]

@@ -38,11 +38,12 @@ def test_the_same_request_gets_the_same_answer() -> None:
 
 
 def test_any_difference_is_another_request() -> None:
-    """A byte, the model that the path names, the operation."""
+    """A byte, the model that the path names, the operation, the instructions of an agent."""
     cache = keeping(BODY)
     assert found(cache, BODY + b" ") is None
     assert found(cache, model="gpt-4o-mini") is None
     assert found(cache, operation=Operation.EMBEDDINGS) is None
+    assert found(cache, instructions="Be brief.") is None
 
 
 @pytest.mark.parametrize(("age_s", "there"), [(59.9, True), (60.0, False)])

@@ -216,3 +216,15 @@ def test_defaults_of_the_name_asked_for(deployment: str, member: bytes, adapt: b
     assert outgoing.body == b'{"n":1,%b}' % member
     assert outgoing.rewrites == ("defaults.max_tokens",)
     assert target.outgoing(PLAIN, deployment, BODY).body is BODY
+
+
+@pytest.mark.parametrize("adapt", [True, False])
+def test_instructions_of_an_agent_come_first(adapt: bool) -> None:
+    """Declared before what is filled in; where the operation has no place for them, nothing is."""
+    target = make_target(defaults={"m": {"seed": 7}}, adapt=adapt)
+    facts = Facts(Operation.CHAT, "m", instructions="Ours.")
+    outgoing = target.outgoing(facts, "prod", b'{"messages":[]}')
+    assert outgoing.body == b'{"messages":[{"role":"system","content":"Ours."}],"seed":7}'
+    assert outgoing.rewrites == ("instructions", "defaults.seed")
+    embeddings = Facts(Operation.EMBEDDINGS, "m", instructions="Ours.")
+    assert target.outgoing(embeddings, "prod", b'{"input":"x"}').rewrites == ()

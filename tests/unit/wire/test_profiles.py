@@ -29,6 +29,17 @@ def test_instructions_count_as_prompt() -> None:
     assert (facts.instructions, facts.prompt_bytes, facts.max_tokens) == ("Narrate ü.", 111, 800)
 
 
+@pytest.mark.parametrize(
+    ("text", "own", "same"), [("x" * 4_095, None, False), ("x" * 4_096, None, True), ("x" * 4_096, 7, False)]
+)
+def test_long_instructions_make_prompts_gain_from_one_cache(text: str, own: int | None, same: bool) -> None:
+    """From the length on that Azure caches; what the request says by itself counts before that."""
+    profiles = Profiles(instructions={"agent/a": Instructions("a", text)})
+    found = profiles.added(Facts(Operation.CHAT, "agent/a", affinity=own)).affinity
+    assert (found is not None and found != own) is same
+    assert same or found == own
+
+
 def test_a_template_needs_its_variables() -> None:
     """Before anything is decided."""
     with pytest.raises(InvalidRequest, match="does not give: what"):

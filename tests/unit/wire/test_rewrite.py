@@ -4,7 +4,7 @@ import pytest
 from msgspec import Raw
 
 from smalt.errors import InvalidRequest
-from smalt.wire.rewrite import ask_for_usage, cap_completion_tokens, said, set_members, set_model
+from smalt.wire.rewrite import ask_for_usage, cap_completion_tokens, member, said, set_members, set_model
 
 
 def test_only_the_model_changes() -> None:
@@ -114,3 +114,10 @@ def test_strange_options_are_refused() -> None:
     """Stream options that are no object are the caller's error."""
     with pytest.raises(InvalidRequest):
         ask_for_usage(b'{"stream_options":[1]}')
+
+
+def test_a_member_is_its_json() -> None:
+    """One that is null is missing."""
+    body = b'{"a":[1.0e0, 2],"b":null}'
+    assert member(body, "a") == Raw(b"[1.0e0, 2]")
+    assert (member(body, "b"), member(body, "c")) == (None, None)
