@@ -54,7 +54,7 @@ def receipts() -> Iterator[list[CallRecord]]:
 @contextmanager
 def of_run(told: Callable[[CallRecord], None], variables: Variables) -> Iterator[None]:
     """Calls made inside belong to a run of an agent, which is told their receipts."""
-    with _changed(sinks=(*current().sinks, told), variables=variables):
+    with changed(sinks=(*current().sinks, told), variables=variables):
         yield
 
 
