@@ -19,6 +19,7 @@ from smalt.config import json_schema
 from smalt.config.environment import VARIABLES
 from smalt.core.upstream import UpstreamStatus
 from smalt.errors import BY_CODE, SmaltError
+from smalt.integrations.semantic_kernel import KernelManager
 from smalt.observe.totals import Sums
 from smalt.types import AttemptRecord, CallRecord, Usage
 from smalt.wire.models import ModelData, TokenPrice, model_table
@@ -207,6 +208,11 @@ Context managers, for threads and tasks alike: what is said holds for the calls 
 ## What they tell
 
 {values}
+## Semantic Kernel
+
+Imported from `smalt.integrations.semantic_kernel`; needs `pip install semantic-kernel`.
+
+**`KernelManager`**: {kernel}
 ## Settings and errors
 
 `smalt.Settings` is `smalt.yaml` as an object, for `Fleet(settings)`: `Settings.model_validate` takes the same
@@ -245,6 +251,7 @@ def library_page() -> str:
         around="".join(map(_function, (smalt.tag, smalt.session, smalt.receipts, smalt.progress))),
         after="".join(map(_function, (smalt.receipt, smalt.explain))),
         values="".join(_value(value) for value in values),
+        kernel=f"{_doc(KernelManager)}\n\n" + "".join(_methods(KernelManager)),
     )
 
 
@@ -271,7 +278,9 @@ def _function(function: Any, prefix: str = "smalt.") -> str:
 
 def _methods(cls: type[Any]) -> Iterator[str]:
     for name, member in vars(cls).items():
-        if not name.startswith("_"):
+        if isinstance(member, property):
+            yield f"**`.{name}`**: {_doc(member)}\n\n"
+        elif not name.startswith("_"):
             is_static = isinstance(member, classmethod)
             yield _function(getattr(cls, name), f"{cls.__name__}." if is_static else ".")
 

@@ -67,9 +67,12 @@ class MissingExtra(SmaltError):
     code = "missing_extra"
     status = "FAILED_PRECONDITION"
 
-    def __init__(self, what: str, extra: str) -> None:
-        super().__init__(f"{what} needs an optional part of smalt: pip install 'smalt[{extra}]'")
-        self.args = (what, extra)  # what pickle gives back to the constructor
+    def __init__(self, what: str, extra: str = "", package: str = "") -> None:
+        """`package`: what to install where that is none of smalt's extras."""
+        needed = f"{package}: pip install {package}"
+        part = f"an optional part of smalt: pip install 'smalt[{extra}]'"
+        super().__init__(f"{what} needs {needed if package else part}")
+        self.args = (what, extra, package)  # what pickle gives back to the constructor
 
     def __str__(self) -> str:
         return self.message

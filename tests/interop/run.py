@@ -2,7 +2,8 @@
 
 Each folder beside this file has the locked environment of one SDK, its ordinary calls (`calls.py`), and two
 scripts that make them: `direct.py`, unmodified against the emulator, which vouches for the emulator; and
-`through.py`, the same with smalt between them, while the first of two regions is lost, then both.
+`through.py`, the same with smalt between them, while the first of two regions is lost, then both. Tests in
+such a folder are run last.
 
 Environments are made in .venv-interop. Names given as arguments choose SDKs; `--lock` renews the lock files
 after a change of smalt's dependencies.
@@ -97,6 +98,11 @@ class Sdk:
         locked = {package["name"]: package["version"] for package in packages}
         locked |= {package["name"]: package["version"] for package in in_group}
         return ", ".join(f"{name} {locked[name]}" for name in SHOWN if name in locked)
+
+    def test(self) -> None:
+        """Raises Wrong."""
+        command = [self.home / "bin/python", "-m", "pytest", "-q"]
+        execute(command, env=clean() | LOCAL, cwd=self.folder, timeout_s=CALLS_S)
 
     def run(self, script: Path, *arguments: Path, told: dict[str, str], cwd: Path) -> None:
         """Raises Wrong."""
@@ -212,6 +218,9 @@ def play(sdk: Sdk) -> tuple[str, str]:
                 through(sdk, Path(folder), switches, met)
             step = "through smalt, no region left"
             given_up(sdk, Path(folder))
+        if any(sdk.folder.glob("test_*.py")):
+            step = "tests"
+            sdk.test()
     except Wrong as wrong:
         line, output = wrong.args
         return f"FAILED  {sdk.name:<16}  {sdk.versions()}: {step}: {line}", output

@@ -93,6 +93,12 @@ def test_a_missing_part_is_one_line_with_the_command() -> None:
     )
 
 
+def test_a_missing_package_of_others_is_named() -> None:
+    """Where what is missing is none of smalt's extras; the error survives pickling."""
+    error = pickle.loads(pickle.dumps(MissingExtra("The kernel", package="semantic-kernel")))  # noqa: S301  our own
+    assert str(error) == "The kernel needs semantic-kernel: pip install semantic-kernel"
+
+
 def test_own_steps_replace_the_usual_ones() -> None:
     """An error may bring steps that fit better, even none."""
     assert RequestError("x", resolution=["a", "b"]).resolution == ("a", "b")

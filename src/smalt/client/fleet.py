@@ -59,6 +59,11 @@ class Fleet:
         fleet._read = read
         return fleet
 
+    @property
+    def settings(self) -> Settings:
+        """What it goes by now."""
+        return self._settings
+
     def reload(self, settings: Settings | None = None) -> None:
         """Go on with these settings, or with what the file or the environment says now.
 
