@@ -11,7 +11,7 @@ def said(text: str) -> list[str]:
     return [line for line in text.splitlines() if not line.startswith("  [")]
 
 
-def test_the_chat_survives_the_loss_of_each_path(tmp_path: Path) -> None:
+def test_req_4_3_the_chat_survives_the_loss_of_each_path(tmp_path: Path) -> None:
     """The proxy serves first, then Azure, then OpenAI; without all three the chat says so, and goes on.
     Nobody is there to ask, so it is the demo."""
     told = output("spreadsheet_chat", cwd=tmp_path)
