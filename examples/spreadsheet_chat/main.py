@@ -108,7 +108,7 @@ def main() -> None:
     with (
         running(load_fleet(HERE / "emulator.yaml")) as azure,
         smalt.Fleet.load(HERE / "smalt.yaml", env=variables(azure)) as fleet,
-        fleet.openai() as client,
+        fleet.openai(timeout=30) as client,
     ):
         chat = Chat(client, (HERE / "sales.csv").read_text())
         converse(chat, azure, questions())
