@@ -6,10 +6,8 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
-import openai
 
-from smalt.client.explain import explain
-from smalt.errors import BY_CODE, SmaltError, StreamInterrupted, UpstreamError
+from smalt.errors import SmaltError
 from smalt.types import CallRecord, Usage
 
 
@@ -99,22 +97,3 @@ def tool_call(call_id: str, name: str, arguments: str) -> ToolCall:
         return ToolCall(call_id, name, msgspec.json.decode(arguments))
     except msgspec.DecodeError:
         return ToolCall(call_id, name, arguments)
-
-
-def raised(error: openai.OpenAIError, partial: str = "") -> SmaltError:
-    """smalt's own error for the SDK's: its class by the code, message and steps the same. `partial`: what was
-    said before."""
-    told = explain(error)
-    if told is None:
-        return SmaltError(str(error))
-    kind = BY_CODE[told.code]
-    if issubclass(kind, StreamInterrupted):
-        return kind(told.message, partial=partial)
-    if issubclass(kind, UpstreamError):
-        return kind(
-            told.message,
-            causes=told.causes,
-            retry_after_s=told.retry_after_s,
-            resolution=told.resolution,
-        )
-    return kind(told.message, resolution=told.resolution)

@@ -108,6 +108,25 @@ def explain(exception: BaseException) -> Explanation | None:
     return None
 
 
+def raised(error: Exception, partial: str = "") -> SmaltError:
+    """smalt's own error for the SDK's: its class by the code, message and steps the same. `partial`: what was
+    said before."""
+    told = explain(error)
+    if told is None:
+        return SmaltError(str(error))
+    kind = BY_CODE[told.code]
+    if issubclass(kind, StreamInterrupted):
+        return kind(told.message, partial=partial)
+    if issubclass(kind, UpstreamError):
+        return kind(
+            told.message,
+            causes=told.causes,
+            retry_after_s=told.retry_after_s,
+            resolution=told.resolution,
+        )
+    return kind(told.message, resolution=told.resolution)
+
+
 def annotated(error: ErrorT) -> ErrorT:
     """An exception of the SDK, with attributes of what `explain` says. Its class and its own attributes stay,
     but for a `code` that the answer left empty."""

@@ -9,7 +9,8 @@ from typing import Any, Final, Self
 import openai
 
 from smalt.client import circumstances
-from smalt.client.answers import Chunk, Gathering, Response, raised, whole
+from smalt.client.answers import Chunk, Gathering, Response, whole
+from smalt.client.explain import raised
 from smalt.client.fleet import Fleet
 from smalt.config import from_data
 from smalt.config.endpoint import base_url

@@ -11,18 +11,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from smalt.client.explain import explain
+from smalt.client.explain import raised
 from smalt.client.fleet import Fleet
 from smalt.config import Settings
 from smalt.config.document import meant
-from smalt.errors import (
-    BY_CODE,
-    ConfigurationError,
-    MissingExtra,
-    ModelNotAvailableError,
-    SmaltError,
-    UpstreamError,
-)
+from smalt.errors import ConfigurationError, MissingExtra, ModelNotAvailableError
 from smalt.types import AGENT_PREFIX, Operation
 from smalt.wire.models import infer_model, model_data
 
@@ -100,7 +93,7 @@ class KernelManager:
         """See that every agent is answered: a small request to each model asked for, billed as any other.
 
         Raises the SmaltError that tells what the first one met, such as NoUpstreamAvailable, Unauthorized or
-        DeploymentNotFound, its message beginning with the service's name.
+        DeploymentNotFound, with the service's name in its notes.
         """
         asked = {service.model: service for service in services(self.fleet.settings, self._embedding_model)}
         for model, service in asked.items():
@@ -111,8 +104,10 @@ class KernelManager:
                     await self._client.chat.completions.create(
                         model=model, messages=[{"role": "user", "content": PROBE}]
                     )
-            except Exception as error:
-                raise _typed(error, service.service_id) from error
+            except self._classes.failure as error:
+                failure = raised(error)
+                failure.add_note(f"asked for by the service {service.service_id!r}")
+                raise failure from error
 
     async def aclose(self) -> None:
         """Close the connections of every kernel made here."""
@@ -174,21 +169,11 @@ def _deployed(settings: Settings) -> Iterator[tuple[str, str]]:
             yield deployment.model, name
 
 
-def _typed(error: Exception, service_id: str) -> SmaltError:
-    """The same failure as the error of smalt's that has its code. Raises `error` if it is no failed call."""
-    told = explain(error)
-    if told is None:
-        raise error
-    kind, message = BY_CODE.get(told.code, SmaltError), f"{service_id}: {told.message}"
-    if issubclass(kind, UpstreamError):
-        return kind(message, causes=told.causes, retry_after_s=told.retry_after_s, resolution=told.resolution)
-    return kind(message, resolution=told.resolution)
-
-
 class _Classes(NamedTuple):
     kernel: Any
     chat: Any
     embedding: Any
+    failure: type[Exception]
 
 
 def _semantic_kernel() -> _Classes:
@@ -198,5 +183,6 @@ def _semantic_kernel() -> _Classes:
         if error.name != "semantic_kernel":
             raise
         raise MissingExtra("KernelManager", package="semantic-kernel") from None
-    openai = import_module("semantic_kernel.connectors.ai.open_ai")
-    return _Classes(package.Kernel, openai.AzureChatCompletion, openai.AzureTextEmbedding)
+    of_azure = import_module("semantic_kernel.connectors.ai.open_ai")
+    failure = import_module("openai").OpenAIError
+    return _Classes(package.Kernel, of_azure.AzureChatCompletion, of_azure.AzureTextEmbedding, failure)

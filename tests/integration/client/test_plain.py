@@ -15,7 +15,8 @@ from tests.integration.client.test_tokens import entra, token
 
 import smalt
 from smalt import AsyncClient, Client, Fleet
-from smalt.client.answers import Chunk, Response, TokenUsage, ToolCall, raised, tool_call
+from smalt.client.answers import Chunk, Response, TokenUsage, ToolCall, tool_call
+from smalt.client.explain import raised
 from smalt.emulator.testing import Handle
 from smalt.errors import ContentFiltered, InvalidRequest, StreamInterrupted
 from smalt.wire.models import model_data

@@ -151,7 +151,7 @@ async def test_req_3_21_connection_errors_are_typed(
     async with KernelManager(settings(text)) as manager:
         with pytest.raises(error) as caught:
             await manager.connect()
-    assert str(caught.value).startswith("narrator: ")
+    assert caught.value.__notes__ == ["asked for by the service 'narrator'"]
     assert len(caught.value.causes) == len(REGIONS)
     assert caught.value.resolution
 
