@@ -35,7 +35,9 @@ resources:
     "example",
     [
         pytest.param(
-            example, id=str(example), marks=[pytest.mark.sdk] if example.language == "python" else []
+            example,
+            id=str(example),
+            marks=[pytest.mark.sdk] if example.language == "python" or example.world == "library" else [],
         )
         for example in EXAMPLES
         if example.reason is None

@@ -24,18 +24,18 @@ from smalt.wire.facts import read_facts
 if TYPE_CHECKING:
     import httpx2
 
+NEVER: Final = float("inf")
 JSON: Final[Headers] = ((b"content-type", b"application/json"),)
 
 
 class Inbound(Struct, frozen=True):
-    """A request as it came. `connect_s`, `silence_s`: the SDK's own timeouts for connecting, and between
-    what comes or is written; None for no end."""
+    """A request as it came. `connect_s`, `read_s`: the SDK's own timeouts, infinite if it has none."""
 
     facts: Facts
     body: bytes
     request_id: str
     connect_s: float
-    silence_s: float | None
+    read_s: float
     circumstances: Circumstances
     started_s: float = field(default_factory=time.monotonic)
 
@@ -75,15 +75,9 @@ class Door:
             raise UnsupportedOperation(f"{request.method} {raw_path} is no operation smalt routes yet")
         told = circumstances.current()
         facts = self._assembly.dispatcher.profiles.added(read_facts(asked, body), told.variables)
-        wanted = request.extensions.get("timeout", {})
-        return Inbound(
-            facts,
-            body,
-            request_id,
-            self._connect_s(wanted.get("connect")),
-            wanted.get("read", self._assembly.timeouts.total_s),
-            told,
-        )
+        timeout = request.extensions.get("timeout", {})
+        connect_s, read_s = (timeout.get(phase) or NEVER for phase in ("connect", "read"))
+        return Inbound(facts, body, request_id, connect_s, read_s, told)
 
     def largest_quota(self, facts: Facts) -> float:
         """Tokens; infinite if it is not known. Raises ModelNotAvailableError."""
@@ -92,21 +86,29 @@ class Door:
 
     def open(self, inbound: Inbound) -> OpenCall:
         """The call behind a request. Raises RequestError."""
-        total_s = self._assembly.timeouts.total_s
         return self._assembly.dispatcher.open(
             inbound.facts,
             inbound.request_id,
-            total_s=min(inbound.silence_s or total_s, total_s),
+            total_s=min(inbound.read_s, self._assembly.timeouts.total_s),
             circumstances=inbound.circumstances,
         )
 
     def outbound(self, upstream: str, call: OpenCall, inbound: Inbound) -> Outbound:
-        """One attempt as it leaves."""
+        """One attempt as it leaves. Of the SDK's timeouts and the fleet's the shorter ones count."""
         resource, _, deployment = upstream.partition("/")
         target = self._assembly.targets[resource]
         outgoing = target.outgoing(call.facts, deployment, inbound.body)
         head = request_head(outgoing, call.request_id, self._heads[resource])
-        return Outbound(target.origin, head, outgoing, inbound.connect_s, inbound.silence_s)
+        limits = self._assembly.timeouts
+        answer_s = limits.stream_first_byte_s if call.facts.stream else limits.total_s
+        return Outbound(
+            target.origin,
+            head,
+            outgoing,
+            connect_s=min(inbound.connect_s, limits.connect_s),
+            answer_s=min(inbound.read_s, answer_s),
+            idle_s=min(inbound.read_s, limits.stream_idle_s),
+        )
 
     def kept(self, inbound: Inbound) -> "httpx2.Response | None":
         """The answer that the same request was given before; its receipt says so."""
@@ -155,11 +157,6 @@ class Door:
     def _response(self, status: int, headers: list[tuple[bytes, bytes]], **body: Any) -> "httpx2.Response":
         response: httpx2.Response = self._http.Response(status, headers=headers, **body)
         return response
-
-    def _connect_s(self, wanted_s: float | None) -> float:
-        """Never longer than the fleet allows."""
-        most_s = self._assembly.timeouts.connect_s
-        return min(wanted_s or most_s, most_s)
 
 
 class Doors:

@@ -22,20 +22,23 @@ StreamT = TypeVar("StreamT")
 
 
 class Outbound(Struct, frozen=True):
-    """A request as it leaves. `silence_s`: how long nothing may come or be written, None for ever."""
+    """A request as it leaves. `answer_s`: how long its answer may take, of a stream its head; in threads how
+    long nothing may come meanwhile. `idle_s`: how long a stream may be silent."""
 
     origin: Origin
     head: bytes
     outgoing: Outgoing
     connect_s: float
-    silence_s: float | None
+    answer_s: float
+    idle_s: float
 
 
 class Stream:
     """A streamed answer. Iterating gives the pieces as they come, from wherever the last one stopped. Raises
     SendFailed."""
 
-    def __init__(self, response: BlockingResponse) -> None:
+    def __init__(self, response: BlockingResponse, idle_s: float) -> None:
+        response.wait_for(idle_s)
         self._response = response
         self._pieces = self._read()
 
@@ -54,9 +57,9 @@ class Stream:
 class AsyncStream:
     """The same for an event loop."""
 
-    def __init__(self, response: Response, silence_s: float | None) -> None:
+    def __init__(self, response: Response, idle_s: float) -> None:
         self._response = response
-        self._pieces = self._read(silence_s)
+        self._pieces = self._read(idle_s)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self._pieces
@@ -64,9 +67,9 @@ class AsyncStream:
     async def aclose(self) -> None:
         self._response.close()
 
-    async def _read(self, silence_s: float | None) -> AsyncIterator[bytes]:
+    async def _read(self, idle_s: float) -> AsyncIterator[bytes]:
         plain = _plain_piece(self._response)
-        async for piece in self._response.pieces(silence_s):
+        async for piece in self._response.pieces(idle_s):
             yield plain(piece)
 
 
@@ -85,10 +88,10 @@ class Hop:
             outbound.head,
             outbound.outgoing.body,
             connect_s=outbound.connect_s,
-            silence_s=outbound.silence_s,
+            silence_s=outbound.answer_s,
         )
         if _is_event_stream(response):
-            return _answer(response, outbound, stream=Stream(response))
+            return _answer(response, outbound, stream=Stream(response, outbound.idle_s))
         try:
             body = response.whole()
         except BaseException:
@@ -115,10 +118,10 @@ class AsyncHop:
             outbound.head,
             outbound.outgoing.body,
             connect_s=outbound.connect_s,
-            limit_s=outbound.silence_s,
+            limit_s=outbound.answer_s,
         )
         if _is_event_stream(response):
-            return _answer(response, outbound, stream=AsyncStream(response, outbound.silence_s))
+            return _answer(response, outbound, stream=AsyncStream(response, outbound.idle_s))
         try:
             body = await response.whole(LARGEST_WHOLE)
         except BaseException:

@@ -32,7 +32,7 @@ class BlockingConnections:
         self._closed = False
 
     def send(
-        self, origin: Origin, head: bytes, body: bytes, *, connect_s: float, silence_s: float | None
+        self, origin: Origin, head: bytes, body: bytes, *, connect_s: float, silence_s: float
     ) -> "BlockingResponse":
         """Write one request and wait for the head of its answer. Raises SendFailed, also later while the body
         is awaited, when nothing comes or can be written for `silence_s` seconds."""
@@ -130,7 +130,7 @@ class Plug(asyncio.Transport):
     ) -> None:
         super().__init__()
         self._sock = sock
-        self._silence_s: float | None = None
+        self._silence_s = 0.0
         self._closed = False
         self.connection: Connection[BlockingResponse] = Connection(
             origin,
@@ -140,7 +140,7 @@ class Plug(asyncio.Transport):
         )
         self.connection.connection_made(self)
 
-    def wait_for(self, silence_s: float | None) -> None:
+    def wait_for(self, silence_s: float) -> None:
         """How long reading and writing may take from now on."""
         self._silence_s = silence_s
         self._sock.settimeout(silence_s)
@@ -213,6 +213,10 @@ class BlockingResponse(Received):
     def __init__(self, plug: Plug, connection: "Connection[BlockingResponse]") -> None:
         super().__init__(connection)
         self._plug = plug
+
+    def wait_for(self, silence_s: float) -> None:
+        """How long nothing may come from now on."""
+        self._plug.wait_for(silence_s)
 
     def head(self) -> None:
         """Wait for status and headers. Raises SendFailed."""

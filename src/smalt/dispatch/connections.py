@@ -35,15 +35,14 @@ class Connections:
         self._closed = False
 
     async def send(
-        self, origin: Origin, head: bytes, body: bytes, *, connect_s: float, limit_s: float | None
+        self, origin: Origin, head: bytes, body: bytes, *, connect_s: float, limit_s: float
     ) -> "Response":
         """Write one request and wait for the head of its answer. Raises SendFailed, also later while the
         body is awaited, when `limit_s` seconds have passed."""
         started_s = asyncio.get_running_loop().time()
         connection = self._take(origin) or await self._connect(origin, connect_s)
         response = connection.request(head, body)
-        if limit_s is not None:
-            response.expire(started_s + limit_s, limit_s)
+        response.expire(started_s + limit_s, limit_s)
         try:
             await response.head()
         except BaseException:
@@ -157,7 +156,7 @@ class Response(Received):
         data, self._held, self._held_bytes = b"".join(self._held), [], 0
         return data or None
 
-    async def pieces(self, idle_s: float | None) -> AsyncIterator[bytes]:
+    async def pieces(self, idle_s: float) -> AsyncIterator[bytes]:
         """The rest of the body as it comes, for a reader who may take his time; a silence of `idle_s` seconds
         counts as a failure. Raises SendFailed."""
         self._stop_timer()

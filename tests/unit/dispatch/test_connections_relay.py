@@ -259,7 +259,7 @@ async def test_what_came_before_a_break_is_given_first() -> None:
     response = wired.request()
     wired.receive(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nabc")
     wired.lose()
-    pieces = response.pieces(None)
+    pieces = response.pieces(5)
     assert await anext(pieces) == b"abc"
     assert (await failure_of(anext(pieces)))[0] is FailureKind.TRUNCATED
 
