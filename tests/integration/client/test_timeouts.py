@@ -30,7 +30,7 @@ def fleet(azure: Handle, **timeouts: float) -> Fleet:
     ids=["the fleet's", "the SDK's"],
 )
 def test_a_silent_upstream(azure: Handle, timeouts: Any, sdk: Any, *, stream: bool) -> None:
-    """The call ends with the caller's patience or the fleet's, and is not repeated: it may have been billed."""
+    """The call ends with the caller's patience or the fleet's, unrepeated: it may have been billed."""
     started_s = time.monotonic()
     with fleet(azure, **timeouts) as patient, patient.openai(**sdk) as client:
         with pytest.raises(openai.APIStatusError) as caught:
