@@ -1,9 +1,10 @@
 """The receipts of this process: what the last calls were and cost, found again by their answers."""
 
-import threading
 from collections import OrderedDict
+from functools import partial
 from typing import Any, Final
 
+from smalt.exclusive import Exclusive
 from smalt.types import CallRecord
 
 MOST: Final = 4_096
@@ -16,9 +17,11 @@ class Receipts:
     def __init__(self, most: int = MOST) -> None:
         self._most = most
         self._by_id: OrderedDict[str, CallRecord] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = Exclusive()
 
     def __call__(self, record: CallRecord) -> None:
+        if self._lock.postponed(partial(self, record)):
+            return
         with self._lock:
             self._by_id[record.request_id] = record
             shown = record.upstream_ids.get("x-request-id")
@@ -29,7 +32,7 @@ class Receipts:
 
     def start_afresh(self) -> None:
         """In a child process: the lock may have been held when it was made."""
-        self._lock = threading.Lock()
+        self._lock = Exclusive()
         self._by_id.clear()
 
     def find(self, request_id: str) -> CallRecord | None:

@@ -89,6 +89,7 @@ class Connection(asyncio.Protocol, Generic[ReceivedT]):
         self._until_eof = False
         self._reused = False
         self._surplus = False
+        self._complete = self._may_stay = False  # the answer; and whether the upstream keeps the connection
         self._killed = False
         self._idle_since_s = 0.0
 
@@ -135,10 +136,12 @@ class Connection(asyncio.Protocol, Generic[ReceivedT]):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
-            self._fail(f"the answer is not HTTP: {error}")
+            self._go_wrong(f"the answer is not HTTP: {error}")
         except httptools.HttpParserUpgrade:
-            self._fail("the upstream wants to change the protocol")
-        if self._surplus:
+            self._go_wrong("the upstream wants to change the protocol")
+        if self._complete:  # only now that the parser has returned: another thread may take the connection
+            self._finish()
+        elif self._surplus:
             self.kill()
         elif self._bare_bytes > LARGEST_HEAD:  # a head or a trailer without end
             self._fail("the answer's head is too large")
@@ -165,7 +168,7 @@ class Connection(asyncio.Protocol, Generic[ReceivedT]):
     # what httptools calls
 
     def on_message_begin(self) -> None:
-        self._surplus = self._response is None
+        self._surplus = self._surplus or self._response is None or self._complete
         self._headers = []
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -173,7 +176,7 @@ class Connection(asyncio.Protocol, Generic[ReceivedT]):
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
-        if self._response is None:
+        if self._response is None or self._surplus:
             return
         headers, self._headers = self._headers, []  # a new list: trailers must not pass for headers
         if self._bare_bytes > LARGEST_HEAD and _size(headers) > LARGEST_HEAD:
@@ -191,20 +194,33 @@ class Connection(asyncio.Protocol, Generic[ReceivedT]):
 
     def on_body(self, data: bytes) -> None:
         self._bare_bytes = 0
-        if self._response is not None:
+        if self._response is not None and not self._surplus:
             self._response.arrived(data)
 
     def on_message_complete(self) -> None:
-        if self._interim or self._response is None:
-            return
-        response, self._response = self._response, None
-        if self._parser.should_keep_alive() and self._written():
+        if not self._interim and self._response is not None and not self._surplus:
+            self._complete, self._may_stay = True, self._parser.should_keep_alive()
+
+    def _finish(self) -> None:
+        """The answer is whole. Putting back comes last."""
+        response, self._response, self._complete = self._response, None, False
+        stays = self._may_stay and not self._surplus and self._written()
+        if stays:
             self.resume()
             self._reused, self._idle_since_s = True, time.monotonic()
-            self._put_back(self, self._idle_since_s)
         else:
             self.kill()
-        response.ended(None)
+        if response is not None:
+            response.ended(None)
+        if stays:
+            self._put_back(self, self._idle_since_s)
+
+    def _go_wrong(self, text: str) -> None:
+        """Of what comes after a whole answer nobody wants to know."""
+        if self._complete:
+            self._surplus = True
+        else:
+            self._fail(text)
 
     def _written(self) -> bool:
         """Nothing of the request is left to send: an early answer must not hold up the next request."""

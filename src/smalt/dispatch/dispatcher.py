@@ -1,11 +1,10 @@
 """Puts a lock, a clock and records around the engine, the same for every door."""
 
 import random
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from datetime import UTC, datetime
+from functools import partial
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -18,6 +17,7 @@ from smalt.core.engine import Engine
 from smalt.core.settings import UpstreamSpec
 from smalt.core.upstream import UpstreamStatus
 from smalt.errors import BudgetExceeded
+from smalt.exclusive import Exclusive
 from smalt.types import AttemptRecord, CallRecord, Facts, Failure, Fate, Notice, QuotaHints, Usage
 from smalt.wire.instructions import Variables
 from smalt.wire.models import TokenPrice, model_behind, model_table
@@ -81,13 +81,13 @@ class Dispatcher:
         sinks: Sequence[Sink] = (),
         notice_sinks: Sequence[NoticeSink] = (),
         own_prices: Mapping[str, TokenPrice] = MappingProxyType({}),
-        lock: AbstractContextManager[Any] | None = None,
+        lock: Exclusive | None = None,
         *,
         budgets: Budgets | None = None,
         profiles: Profiles = NO_PROFILES,
     ) -> None:
         self._engine = engine
-        self._lock: AbstractContextManager[Any] = lock or threading.Lock()
+        self._lock = lock or Exclusive()
         self._sinks = tuple(sinks)
         self._notice_sinks = tuple(notice_sinks)
         self._own_prices = own_prices
@@ -124,7 +124,7 @@ class Dispatcher:
         return result
 
     @property
-    def lock(self) -> AbstractContextManager[Any]:
+    def lock(self) -> Exclusive:
         return self._lock
 
     @property
@@ -234,13 +234,18 @@ class OpenCall:
             self._first_byte_s = time.monotonic() - self._started_s
 
     def finish(self, usage: Usage, *, estimated: bool = False, error: str | None = None) -> None:
-        """The answer has ended. `error`: code of the error if it broke off."""
+        """The answer has ended. `error`: code of the error if it broke off. May come from a finalizer."""
+        if self._dispatcher.lock.postponed(partial(self.finish, usage, estimated=estimated, error=error)):
+            return
         reported = None if estimated else usage
         self._dispatcher.do(lambda now: self._call.finish(reported, now))
         self._end(usage, estimated=estimated, error=error)
 
     def abandon(self, usage: Usage | None = None) -> None:
-        """The caller left or something broke. `usage`: an estimate of what was spent until then."""
+        """The caller left or something broke. `usage`: an estimate of what was spent until then. May come
+        from a finalizer."""
+        if self._dispatcher.lock.postponed(partial(self.abandon, usage)):
+            return
         self._dispatcher.do(self._call.abandon)
         self._end(usage, estimated=usage is not None, error="abandoned")
 

@@ -1,12 +1,13 @@
 """Sums over all calls of a process, by upstream, model, tag and agent."""
 
-import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Literal, get_args
 
+from smalt.exclusive import Exclusive
 from smalt.observe.ptu import Provisioned, PtuHours, reconfigured
 from smalt.types import CallRecord, Fate, Usage
 
@@ -49,9 +50,11 @@ class Totals:
         default_factory=lambda: {axis: defaultdict(Sums) for axis in get_args(Axis)}
     )
     _ptu: dict[str, PtuHours] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _lock: Exclusive = field(default_factory=Exclusive)
 
     def __call__(self, record: CallRecord) -> None:
+        if self._lock.postponed(partial(self, record)):
+            return
         with self._lock:
             self.errors += record.error is not None
             for attempt in record.attempts:
