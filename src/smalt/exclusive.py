@@ -10,8 +10,8 @@ class Exclusive:
     """Held by one thread at a time, and never entered twice.
 
     A stream that nobody closed is closed by the garbage collector, which runs in any thread at any moment:
-    also in one that holds this lock. What it has to do then must neither wait for the lock, which would be for
-    ever, nor go on under it, where things are half changed. `postponed` keeps it until the lock is free.
+    also in one that holds this lock. What it has to do then must neither wait for the lock, for it would wait
+    for ever, nor go on under it, where things are half changed. `postponed` keeps it until the lock is free.
     """
 
     __slots__ = ("_later", "_lock")

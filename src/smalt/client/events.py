@@ -49,6 +49,7 @@ class EventBody:
     def __init__(self, stream: Stream, watched: WatchedStream) -> None:
         self._stream = stream
         self._watched = watched
+        self._left = False
 
     def __iter__(self) -> Iterator[bytes]:
         failed: SendFailed | None = None
@@ -61,8 +62,14 @@ class EventBody:
         yield self._watched.last(failed)
 
     def close(self) -> None:
-        self._stream.close()
-        self._watched.leave()
+        if not self._left:
+            self._left = True
+            self._stream.close()
+            self._watched.leave()
+
+    def __del__(self) -> None:
+        """Who drops a stream without reading it has left it, too."""
+        self.close()
 
 
 class AsyncEventBody:
@@ -71,6 +78,7 @@ class AsyncEventBody:
     def __init__(self, stream: AsyncStream, watched: WatchedStream) -> None:
         self._stream = stream
         self._watched = watched
+        self._left = False
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         failed: SendFailed | None = None
@@ -83,5 +91,14 @@ class AsyncEventBody:
         yield self._watched.last(failed)
 
     async def aclose(self) -> None:
-        await self._stream.aclose()
-        self._watched.leave()
+        if not self._left:
+            self._left = True
+            await self._stream.aclose()
+            self._watched.leave()
+
+    def __del__(self) -> None:
+        """As of `EventBody`."""
+        if not self._left:
+            self._left = True
+            self._stream.drop()
+            self._watched.leave()

@@ -3,6 +3,7 @@
 import asyncio
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from types import ModuleType
 from typing import Final, TypeVar
 
@@ -22,8 +23,8 @@ StreamT = TypeVar("StreamT")
 
 
 class Outbound(Struct, frozen=True):
-    """A request as it leaves. `answer_s`: how long its answer may take, of a stream its head; in threads how
-    long nothing may come meanwhile. `idle_s`: how long a stream may be silent."""
+    """A request as it leaves. `answer_s`: how long its answer may take, of a stream its head. `idle_s`: how
+    long a stream may be silent."""
 
     origin: Origin
     head: bytes
@@ -38,7 +39,7 @@ class Stream:
     SendFailed."""
 
     def __init__(self, response: BlockingResponse, idle_s: float) -> None:
-        response.wait_for(idle_s)
+        response.go_on(idle_s)
         self._response = response
         self._pieces = self._read()
 
@@ -59,6 +60,7 @@ class AsyncStream:
 
     def __init__(self, response: Response, idle_s: float) -> None:
         self._response = response
+        self._loop = asyncio.get_running_loop()
         self._pieces = self._read(idle_s)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
@@ -66,6 +68,11 @@ class AsyncStream:
 
     async def aclose(self) -> None:
         self._response.close()
+
+    def drop(self) -> None:
+        """Close it from wherever, the garbage collector too."""
+        with suppress(RuntimeError):  # the loop has ended, and everything in it
+            self._loop.call_soon_threadsafe(self._response.close)
 
     async def _read(self, idle_s: float) -> AsyncIterator[bytes]:
         plain = _plain_piece(self._response)
@@ -79,16 +86,26 @@ class Hop:
 
     def __init__(self, http: ModuleType) -> None:
         self._http = http
+        self._closed = False
         self._connections = BlockingConnections(http.create_ssl_context)
 
     def send(self, outbound: Outbound) -> "Answer[Stream]":
-        """The answer: a stream of events open, anything else whole. Raises SendFailed."""
+        """The answer: a stream of events open, anything else whole. Raises SendFailed, and
+        the library's ReadError once closed: that is no upstream's failure."""
+        try:
+            return self._send(outbound)
+        except SendFailed:
+            if self._closed:
+                raise self._http.ReadError("the client was closed") from None
+            raise
+
+    def _send(self, outbound: Outbound) -> "Answer[Stream]":
         response = self._connections.send(
             outbound.origin,
             outbound.head,
             outbound.outgoing.body,
             connect_s=outbound.connect_s,
-            silence_s=outbound.answer_s,
+            limit_s=outbound.answer_s,
         )
         if _is_event_stream(response):
             return _answer(response, outbound, stream=Stream(response, outbound.idle_s))
@@ -100,19 +117,29 @@ class Hop:
         return _answer(response, outbound, _plain(self._http, response, body))
 
     def close(self) -> None:
+        self._closed = True
         self._connections.close()
 
 
 class AsyncHop:
-    """Sends. For one event loop at a time: in another one it begins anew."""
+    """Sends. Each event loop has connections of its own, which end with it."""
 
     def __init__(self, http: ModuleType) -> None:
         self._http = http
-        self._connections = Connections(http.create_ssl_context)
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closed = False
+        self._of_loops: dict[asyncio.AbstractEventLoop, Connections] = {}
 
     async def send(self, outbound: Outbound) -> "Answer[AsyncStream]":
-        """The answer: a stream of events open, anything else whole. Raises SendFailed."""
+        """The answer: a stream of events open, anything else whole. Raises SendFailed, and
+        the library's ReadError once closed: that is no upstream's failure."""
+        try:
+            return await self._send(outbound)
+        except SendFailed:
+            if self._closed:
+                raise self._http.ReadError("the client was closed") from None
+            raise
+
+    async def _send(self, outbound: Outbound) -> "Answer[AsyncStream]":
         response = await self._of_this_loop().send(
             outbound.origin,
             outbound.head,
@@ -130,16 +157,22 @@ class AsyncHop:
         return _answer(response, outbound, _plain(self._http, response, body or b""))
 
     async def aclose(self) -> None:
-        self._connections.close()
+        self._closed = True
+        for loop, connections in self._of_loops.items():
+            with suppress(RuntimeError):  # the loop has ended, and everything in it
+                loop.call_soon_threadsafe(connections.close)
+        self._of_loops.clear()
+        await asyncio.sleep(0)  # those of this loop
 
     def _of_this_loop(self) -> Connections:
-        """Connections cannot leave the loop they were made in."""
         loop = asyncio.get_running_loop()
-        if self._loop is not loop:
-            if self._loop is not None:
-                self._connections = Connections(self._http.create_ssl_context)
-            self._loop = loop
-        return self._connections
+        known = self._of_loops.get(loop)
+        if known is None:
+            self._of_loops = {old: its for old, its in self._of_loops.items() if not old.is_closed()}
+            known = self._of_loops[loop] = Connections(self._http.create_ssl_context)
+            if self._closed:
+                known.close()
+        return known
 
 
 def _answer(
@@ -162,7 +195,7 @@ def _plain(http: ModuleType, response: Received, body: bytes) -> bytes:
 
 def _plain_piece(response: Received) -> Callable[[bytes], bytes]:
     """The same for the pieces of a stream, one after the other; gzip and deflate only."""
-    if not _header(response, b"content-encoding"):
+    if _header(response, b"content-encoding") in {b"", b"identity"}:
         return bytes
     decompress = zlib.decompressobj(_GZIP_OR_ZLIB).decompress
 

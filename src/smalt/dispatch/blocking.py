@@ -9,15 +9,17 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from smalt.dispatch.connection import Connection, Received, reason
+from smalt.dispatch.connection import Connection, Received, reason, trust
 from smalt.dispatch.run import SendFailed
 from smalt.dispatch.target import Origin
 from smalt.types import FailureKind
 
 READ_BYTES: Final = 64 * 1024
+LONGEST_S: Final = 1e6  # for a socket
 CLOSED: Final = "smalt is shutting down"
+ResultT = TypeVar("ResultT")
 
 
 class BlockingConnections:
@@ -32,12 +34,13 @@ class BlockingConnections:
         self._closed = False
 
     def send(
-        self, origin: Origin, head: bytes, body: bytes, *, connect_s: float, silence_s: float
+        self, origin: Origin, head: bytes, body: bytes, *, connect_s: float, limit_s: float
     ) -> "BlockingResponse":
         """Write one request and wait for the head of its answer. Raises SendFailed, also later while the body
-        is awaited, when nothing comes or can be written for `silence_s` seconds."""
+        is awaited, when `limit_s` seconds have passed."""
+        deadline_s = time.monotonic() + limit_s
         plug = self._take(origin) or self._connect(origin, connect_s)
-        plug.wait_for(silence_s)
+        plug.allow(limit_s, deadline_s)
         response = plug.connection.request(head, body)
         try:
             response.head()
@@ -52,7 +55,7 @@ class BlockingConnections:
             self._closed = True
             plugs = tuple(self._all)
         for plug in plugs:
-            plug.abort()
+            plug.connection.kill()
 
     def _take(self, origin: Origin) -> "Plug | None":
         """The one used last, so that those not needed grow old."""
@@ -63,7 +66,7 @@ class BlockingConnections:
                 plug = self._idle[origin].pop()
             if plug.connection.usable(time.monotonic()) and plug.is_quiet():
                 return plug
-            plug.abort()
+            plug.connection.kill()
 
     def _connect(self, origin: Origin, connect_s: float) -> "Plug":
         where = f"{origin.host}:{origin.port}"
@@ -79,7 +82,7 @@ class BlockingConnections:
         with self._lock:
             self._all.add(plug)
         if self._closed:
-            plug.abort()
+            plug.connection.kill()
             raise SendFailed(FailureKind.CONNECT, f"cannot connect to {where}: {CLOSED}")
         return plug
 
@@ -102,7 +105,7 @@ class BlockingConnections:
             idle = self._idle[plug.connection.origin]
             idle.append(plug)
             if not idle[0].connection.usable(time.monotonic()):
-                idle[0].abort()
+                idle[0].connection.kill()
 
     def _forget(self, plug: "Plug") -> None:
         with self._lock:
@@ -114,7 +117,7 @@ class BlockingConnections:
     def _tls_context(self) -> ssl.SSLContext:
         with self._lock:
             if self._tls is None:
-                self._tls = self._make_tls()
+                self._tls = trust(self._make_tls)
             return self._tls
 
 
@@ -130,8 +133,9 @@ class Plug(asyncio.Transport):
     ) -> None:
         super().__init__()
         self._sock = sock
-        self._silence_s = 0.0
-        self._closed = False
+        self._limit_s = 0.0
+        self._deadline_s: float | None = None
+        self._waits = self._unsent = self._closed = False
         self.connection: Connection[BlockingResponse] = Connection(
             origin,
             partial(BlockingResponse, self),
@@ -140,15 +144,14 @@ class Plug(asyncio.Transport):
         )
         self.connection.connection_made(self)
 
-    def wait_for(self, silence_s: float) -> None:
-        """How long reading and writing may take from now on."""
-        self._silence_s = silence_s
-        self._sock.settimeout(silence_s)
+    def allow(self, limit_s: float, deadline_s: float | None = None) -> None:
+        """How long reading and writing may take from now on: up to the deadline, or else each time."""
+        self._limit_s, self._deadline_s = limit_s, deadline_s
 
     def is_quiet(self) -> bool:
         """Whether nothing has come while nobody read: neither an end nor bytes that nobody asked for."""
-        self._sock.settimeout(0)
         try:
+            self._sock.settimeout(0)
             self._sock.recv(1)
         except (BlockingIOError, ssl.SSLWantReadError):
             return True
@@ -159,9 +162,10 @@ class Plug(asyncio.Transport):
     def read(self, response: "BlockingResponse") -> None:
         """Wait for the next bytes, and let the connection deal with them."""
         try:
-            data = self._sock.recv(READ_BYTES)
+            data = self._in_time(lambda: self._sock.recv(READ_BYTES))
         except TimeoutError:
-            self._time_out(response)
+            response.ended(SendFailed(FailureKind.TIMEOUT, f"no answer within {self._limit_s:g} s"))
+            self.connection.kill()
         except OSError as error:
             self._lose(error)
         else:
@@ -170,22 +174,27 @@ class Plug(asyncio.Transport):
     # what the connection calls
 
     def write(self, data: Any) -> None:
+        """What cannot be written may have been answered already: `read` finds out, also that time is up."""
         try:
-            self._sock.sendall(data)
+            self._in_time(lambda: self._sock.sendall(data))
         except OSError as error:
-            self._lose(error)
+            self._unsent = True
+            if isinstance(error, TimeoutError):
+                self._deadline_s = time.monotonic()
 
     def abort(self) -> None:
-        """From any thread; one that waits in `read` is woken."""
-        with suppress(OSError):
-            self._sock.shutdown(socket.SHUT_RDWR)
-        self._lose(None)
+        """From any thread. One that waits is woken and closes the socket itself, so that it never waits for
+        another one of the same number."""
+        with suppress(OSError):  # not that of TLS, which would go on in clear text
+            socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
+        if not self._waits:
+            self._lose(None)
 
     def is_closing(self) -> bool:
         return self._closed
 
     def get_write_buffer_size(self) -> int:
-        return 0
+        return int(self._unsent)
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return self._sock if name == "socket" else default
@@ -196,9 +205,19 @@ class Plug(asyncio.Transport):
     def resume_reading(self) -> None:
         """The same."""
 
-    def _time_out(self, response: "BlockingResponse") -> None:
-        response.ended(SendFailed(FailureKind.TIMEOUT, f"nothing came within {self._silence_s:g} s"))
-        self.abort()
+    def _in_time(self, action: Callable[[], ResultT]) -> ResultT:
+        """Raises TimeoutError."""
+        limit_s = self._limit_s
+        if self._deadline_s is not None:
+            limit_s = self._deadline_s - time.monotonic()
+            if limit_s <= 0:
+                raise TimeoutError
+        self._sock.settimeout(min(limit_s, LONGEST_S))
+        self._waits = True
+        try:
+            return action()
+        finally:
+            self._waits = False
 
     def _lose(self, error: Exception | None) -> None:
         if not self._closed:
@@ -214,9 +233,10 @@ class BlockingResponse(Received):
         super().__init__(connection)
         self._plug = plug
 
-    def wait_for(self, silence_s: float) -> None:
-        """How long nothing may come from now on."""
-        self._plug.wait_for(silence_s)
+    def go_on(self, idle_s: float) -> None:
+        """From now on only the silence between two pieces is limited."""
+        if not self._done:
+            self._plug.allow(idle_s)
 
     def head(self) -> None:
         """Wait for status and headers. Raises SendFailed."""

@@ -20,6 +20,7 @@ import httptools
 
 from smalt.dispatch.run import SendFailed
 from smalt.dispatch.target import Origin
+from smalt.errors import ConfigurationError
 from smalt.types import FailureKind
 
 KEEP_ALIVE_S: Final = 60  # TCP's own probes
@@ -244,6 +245,14 @@ def keep_alive(sock: socket.socket | None) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if hasattr(socket, "TCP_KEEPIDLE"):  # not on macOS
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEP_ALIVE_S)
+
+
+def trust(make: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
+    """Raises ConfigurationError if the certificates cannot be read."""
+    try:
+        return make()
+    except OSError as error:
+        raise ConfigurationError(f"the trusted certificates cannot be read: {error}") from None
 
 
 def reason(error: Exception) -> str:

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Final
 
-from smalt.dispatch.connection import Connection, Received, reason
+from smalt.dispatch.connection import Connection, Received, reason, trust
 from smalt.dispatch.run import SendFailed
 from smalt.dispatch.target import Origin
 from smalt.types import FailureKind
@@ -106,7 +106,7 @@ class Connections:
 
     def _tls_context(self) -> ssl.SSLContext:
         if self._tls is None:
-            self._tls = self._make_tls()
+            self._tls = trust(self._make_tls)
         return self._tls
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import ssl
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -31,7 +32,7 @@ def connections() -> Iterator[BlockingConnections]:
 def send(
     connections: BlockingConnections, origin: Origin, body: bytes = b"BODY", *, connect_s: float = 2
 ) -> BlockingResponse:
-    return connections.send(origin, REQUEST, body, connect_s=connect_s, silence_s=5)
+    return connections.send(origin, REQUEST, body, connect_s=connect_s, limit_s=5)
 
 
 async def ask(connections: BlockingConnections, server: RawServer, body: bytes = b"BODY") -> bytes:
@@ -233,3 +234,47 @@ async def test_after_closing_nothing_is_sent(connections: BlockingConnections) -
         kind, text = await asyncio.to_thread(failure, connections, server.origin)
         assert (kind, text.endswith("smalt is shutting down")) == (FailureKind.CONNECT, True)
         assert server.peers == []
+
+
+async def test_an_early_answer_to_a_large_request(connections: BlockingConnections) -> None:
+    """It is read, although not everything could be written; the connection is not used again."""
+
+    async def script(peer: Peer) -> None:
+        await peer.send(b"HTTP/1.1 413 Too Large\r\ncontent-length: 2\r\n\r\nno")
+        await asyncio.sleep(0.05)
+        peer.close()
+
+    async with serving(script) as server:
+        large = partial(send, connections, server.origin, bytes(1 << 24))
+        response = await asyncio.wait_for(asyncio.to_thread(large), 5)
+        assert response.status == 413
+
+
+async def test_a_trickle_is_limited_as_a_whole(connections: BlockingConnections) -> None:
+    """However often something comes."""
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(b"HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n", *(b"x",) * 400, every_s=0.01)
+
+    async with serving(script) as server:
+        response = await asyncio.to_thread(
+            partial(connections.send, server.origin, REQUEST, b"BODY", connect_s=2, limit_s=0.2)
+        )
+        started_s = time.monotonic()
+        with pytest.raises(SendFailed, match="no answer within"):
+            await asyncio.to_thread(response.whole)
+        assert time.monotonic() - started_s < 1
+
+
+async def test_a_peer_that_reads_nothing(connections: BlockingConnections) -> None:
+    """Costs the time allowed, and is told as a timeout."""
+
+    async def script(peer: Peer) -> None:
+        await asyncio.sleep(1)
+
+    async with serving(script) as server:
+        large = partial(connections.send, server.origin, REQUEST, bytes(1 << 25), connect_s=2, limit_s=0.2)
+        with pytest.raises(SendFailed) as caught:
+            await asyncio.to_thread(large)
+        assert caught.value.failure.kind is FailureKind.TIMEOUT

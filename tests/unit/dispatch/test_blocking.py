@@ -25,7 +25,7 @@ class Plugged:
         self.idle: list[Plug] = []
         self.forgotten: list[Plug] = []
         self.plug = Plug(ours, ORIGIN, self.idle.append, self.forgotten.append)
-        self.plug.wait_for(LIMIT_S)
+        self.plug.allow(LIMIT_S)
 
     def request(self) -> BlockingResponse:
         response = self.plug.connection.request(b"HEAD", b"BODY")
@@ -109,9 +109,9 @@ def test_a_kept_connection_that_was_closed_is_stale(plugged: Plugged) -> None:
 
 def test_silence_is_limited(plugged: Plugged) -> None:
     """In the head and in the body; the connection is not used again."""
-    plugged.plug.wait_for(0.01)
+    plugged.plug.allow(0.01)
     response = plugged.request()
-    assert failure_of(response) == (FailureKind.TIMEOUT, "nothing came within 0.01 s")
+    assert failure_of(response) == (FailureKind.TIMEOUT, "no answer within 0.01 s")
     assert plugged.forgotten == [plugged.plug]
 
 

@@ -6,6 +6,7 @@ import pytest
 from tests.unit.dispatch.fakes import OK, FakeTransport, Wired, failure_of
 
 from smalt.dispatch.connection import LARGEST_HEAD
+from smalt.dispatch.connections import Response, Wire
 from smalt.types import FailureKind
 
 CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -312,3 +313,19 @@ async def test_probes_keep_a_silent_connection_alive() -> None:
         transport._extra = {"socket": sock}  # type: ignore[attr-defined]
         Wired().connection.connection_made(transport)
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+
+
+async def test_a_connection_goes_back_when_its_parser_has_returned() -> None:
+    """Who takes it at once may use it: in threads that is somebody else."""
+    wired = Wired()
+    again: list[Response] = []
+
+    def take(connection: Wire, _now: float) -> None:
+        connection._put_back = lambda _connection, _now: None
+        again.append(connection.request(b"AGAIN", b""))
+        connection.data_received(OK)
+
+    wired.connection._put_back = take
+    first = wired.request()
+    wired.receive(OK)
+    assert [await response.whole(100) for response in (first, *again)] == [b"ok", b"ok"]
