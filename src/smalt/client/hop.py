@@ -158,11 +158,14 @@ class AsyncHop:
 
     async def aclose(self) -> None:
         self._closed = True
+        here = self._of_loops.pop(asyncio.get_running_loop(), None)
         for loop, connections in self._of_loops.items():
             with suppress(RuntimeError):  # the loop has ended, and everything in it
                 loop.call_soon_threadsafe(connections.close)
         self._of_loops.clear()
-        await asyncio.sleep(0)  # those of this loop
+        if here is not None:
+            here.close()
+            await asyncio.sleep(0)  # its sockets close one turn later
 
     def _of_this_loop(self) -> Connections:
         loop = asyncio.get_running_loop()
