@@ -90,7 +90,7 @@ def _target(resource: Resource, filled_in: Mapping[str, Defaults], *, adapt: boo
     tls = url.scheme == "https"
     return Target(
         origin=Origin(url.hostname or "", url.port or (443 if tls else 80), tls),
-        credential=_credential(resource),
+        credentials=_credentials(resource),
         api=_api(resource),
         api_version=resource.api_version,
         base_path=url.path.rstrip("/"),
@@ -106,11 +106,11 @@ def _target(resource: Resource, filled_in: Mapping[str, Defaults], *, adapt: boo
     )
 
 
-def _credential(resource: Resource) -> Credential:
-    """Of a checked resource: its key, else its token."""
+def _credentials(resource: Resource) -> tuple[Credential, ...]:
+    """Of a checked resource: its keys, else its token."""
     if resource.api_keys or resource.identity is None or resource.identity.token is None:
-        return ApiKey(resource.api_keys[0])
-    return Token(resource.identity.token)
+        return tuple(map(ApiKey, resource.api_keys))
+    return (Token(resource.identity.token),)
 
 
 def _api(resource: Resource) -> Literal["classic", "v1", "openai"]:

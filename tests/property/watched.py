@@ -10,6 +10,7 @@ from smalt.core.health import Rest
 from smalt.core.limits import Load, Quota, StandardQuota
 from smalt.core.line import Line, Waiter
 from smalt.core.provisioned import ProvisionedQuota
+from smalt.core.reactions import UNCOUNTED
 from smalt.core.upstream import UpstreamState
 from smalt.types import Facts, Failure, FailureKind, Fate, QuotaHints, Usage
 
@@ -104,7 +105,7 @@ class World:
         one.call.record(failure, self.now, hints)
         self.told = self.told or hints is not None
         last, charge = one.call.attempts[-1], self.charges[one]
-        if last.fate is Fate.NOT_SENT or (last.failure and last.failure.kind is FailureKind.OVERSIZED):
+        if last.fate is Fate.NOT_SENT or (last.failure and last.failure.kind in UNCOUNTED):
             charge.given_back = True
         elif last.fate is Fate.FREE:
             charge.used = Usage(0)
@@ -206,9 +207,10 @@ class World:
     ) -> None:
         """`free`: upstreams that could have taken it before. `joined`: when in the line, as a number."""
         call, now = one.call, self.now
+        other_key = _kind_of_last(one) is FailureKind.KEY and call.attempts[-1].upstream == state.spec.name
         if now < state.health.until_s:
             assert state.health.rest is Rest.FLAGGED  # asked when nothing else can serve
-            assert all(
+            assert other_key or all(
                 call._not_before_s.get(other, 0.0) > now or self.line._first(other, now) for other in free
             )
         for quota in state.quotas:
@@ -218,7 +220,7 @@ class World:
                     assert all(pace.spent_now(now) <= pace.limit for pace in quota.requests)
                 case ProvisionedQuota():
                     assert quota._content_now(now) - _estimate(quota, call._load) <= quota._brim + ROUNDING
-        if now >= state.health.until_s:
+        if now >= state.health.until_s and not other_key:  # which goes on with its turn
             self._check_turns(one, state, joined)
 
     def _check_turns(self, one: Watched, state: UpstreamState, joined: float) -> None:
@@ -230,6 +232,11 @@ class World:
             assert other.caller != one.caller
             other.passed[one.caller] += 1
             assert other.passed[one.caller] <= other.earlier + 1
+
+
+def _kind_of_last(one: Watched) -> FailureKind | None:
+    failure = one.call.attempts[-1].failure if one.call.attempts else None
+    return failure.kind if failure is not None else None
 
 
 def _cost(quota: ProvisionedQuota, charge: Charge) -> float:

@@ -65,7 +65,8 @@ def test_a_target_is_complete() -> None:
     """Region, version and the resource's own key."""
     target = target_of(region="eastus", api_version="2024-06-01")
     assert (target.region, target.api_version) == ("eastus", "2024-06-01")
-    assert target.credential.header(bearer=False) == ("api-key", KEY)
+    (credential,) = target.credentials
+    assert credential.header(bearer=False) == ("api-key", KEY)
 
 
 def test_a_target_knows_what_its_deployments_serve() -> None:

@@ -14,7 +14,7 @@ from smalt.client.receipts import REQUEST_ID
 from smalt.dispatch.answer_headers import answer_headers, record_headers, request_headers
 from smalt.dispatch.dispatcher import Circumstances, OpenCall
 from smalt.dispatch.run import Answer, Headers, finish_whole
-from smalt.dispatch.target import request_head, static_head
+from smalt.dispatch.target import request_head
 from smalt.errors import SmaltError, Unauthorized, UnsupportedOperation, UpstreamAuthFailed
 from smalt.types import CallRecord, Facts, Operation, Usage
 from smalt.wire import embeddings, paths
@@ -64,7 +64,6 @@ class Door:
         self._assembly = assembly
         self._cache = assembly.cache
         self._http = http
-        self._heads = {name: static_head(target) for name, target in assembly.targets.items()}
 
     def inbound(self, request: "httpx2.Request", body: bytes, request_id: str) -> Inbound:
         """A request to any surface. Raises RequestError."""
@@ -98,12 +97,13 @@ class Door:
         resource, _, deployment = upstream.partition("/")
         target = self._assembly.targets[resource]
         outgoing = target.outgoing(call.facts, deployment, inbound.body)
-        head = request_head(outgoing, call.request_id, self._heads[resource])
+        head = target.heads.current
         limits = self._assembly.timeouts
         answer_s = limits.stream_first_byte_s if call.facts.stream else limits.total_s
         return Outbound(
             target.origin,
             head,
+            request_head(outgoing, call.request_id, head),
             outgoing,
             connect_s=min(inbound.connect_s, limits.connect_s),
             answer_s=min(inbound.read_s, answer_s),

@@ -12,6 +12,7 @@ from msgspec import Struct
 from smalt.dispatch.blocking import BlockingConnections, BlockingResponse
 from smalt.dispatch.connection import Received
 from smalt.dispatch.connections import Connections, Response
+from smalt.dispatch.heads import Head
 from smalt.dispatch.run import Answer, SendFailed
 from smalt.dispatch.target import Origin, Outgoing
 from smalt.types import FailureKind
@@ -23,11 +24,12 @@ StreamT = TypeVar("StreamT")
 
 
 class Outbound(Struct, frozen=True):
-    """A request as it leaves. `answer_s`: how long its answer may take, of a stream its head. `idle_s`: how
-    long a stream may be silent."""
+    """A request as it leaves. `head`: of its target, the end of `head_bytes`. `answer_s`: how long its answer
+    may take, of a stream its head. `idle_s`: how long a stream may be silent."""
 
     origin: Origin
-    head: bytes
+    head: Head
+    head_bytes: bytes
     outgoing: Outgoing
     connect_s: float
     answer_s: float
@@ -91,7 +93,7 @@ class Hop:
 
     def send(self, outbound: Outbound) -> "Answer[Stream]":
         """The answer: a stream of events open, anything else whole. Raises SendFailed, and
-        the library's ReadError once closed: that is no upstream's failure."""
+        the HTTP library's ReadError once closed: that is no upstream's failure."""
         try:
             return self._send(outbound)
         except SendFailed:
@@ -102,7 +104,7 @@ class Hop:
     def _send(self, outbound: Outbound) -> "Answer[Stream]":
         response = self._connections.send(
             outbound.origin,
-            outbound.head,
+            outbound.head_bytes,
             outbound.outgoing.body,
             connect_s=outbound.connect_s,
             limit_s=outbound.answer_s,
@@ -131,7 +133,7 @@ class AsyncHop:
 
     async def send(self, outbound: Outbound) -> "Answer[AsyncStream]":
         """The answer: a stream of events open, anything else whole. Raises SendFailed, and
-        the library's ReadError once closed: that is no upstream's failure."""
+        the HTTP library's ReadError once closed: that is no upstream's failure."""
         try:
             return await self._send(outbound)
         except SendFailed:
@@ -142,7 +144,7 @@ class AsyncHop:
     async def _send(self, outbound: Outbound) -> "Answer[AsyncStream]":
         response = await self._of_this_loop().send(
             outbound.origin,
-            outbound.head,
+            outbound.head_bytes,
             outbound.outgoing.body,
             connect_s=outbound.connect_s,
             limit_s=outbound.answer_s,
@@ -182,7 +184,9 @@ def _answer(
     response: Received, outbound: Outbound, body: bytes = b"", stream: StreamT | None = None
 ) -> Answer[StreamT]:
     rewrites, renamed = outbound.outgoing.rewrites, outbound.outgoing.renamed
-    return Answer(response.status, response.headers, body, stream, rewrites, renamed=renamed)
+    return Answer(
+        response.status, response.headers, body, stream, rewrites, renamed=renamed, head=outbound.head
+    )
 
 
 def _plain(http: ModuleType, response: Received, body: bytes) -> bytes:

@@ -18,6 +18,8 @@ from smalt.errors import InvalidDeployment, InvalidEndpoint, MissingAuth
 
 _SOURCES_TO_COME = re.compile(r"keyring:|@Microsoft\.KeyVault\(|https://[^/]+\.vault\.")
 
+MOST_KEYS = 2
+
 
 def check(document: Document) -> Settings:
     """The settings of a document; raises one ConfigurationError with every problem found so far."""
@@ -86,10 +88,12 @@ def _of_api_keys(path: KeyPath, resource: Resource) -> Iterator[Finding]:
         yield Finding(path, "a key is required; a server that asks for none takes any text", MissingAuth)
     elif not resource.api_keys and not resource.identity:
         yield Finding(path, "either APIKey or EntraToken must be provided", MissingAuth)
-    for key in resource.api_keys[:1]:
+    for key in resource.api_keys:
         yield from _of_secret(path, key)
-    if len(resource.api_keys) > 1:
-        yield Finding(path, f"a second key is {MESSAGE}")
+    if len(resource.api_keys) > MOST_KEYS:
+        yield Finding(path, f"{len(resource.api_keys)} keys; two at most, as a resource of Azure has")
+    elif len(set(resource.api_keys)) < len(resource.api_keys):
+        yield Finding(path, "the same key twice; give each once")
 
 
 def _of_identity(path: KeyPath, identity: Identity) -> Iterator[Finding]:

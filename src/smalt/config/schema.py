@@ -165,8 +165,8 @@ class Resource(Section):
     )
     api_keys: Secrets = Field(
         default=(),
-        description="The key: literal, `${VAR}`, or `file:/path` (relative to this file). A second key, "
-        "`keyring:` and Key Vault URLs are not built yet.",
+        description="One or two keys: literal, `${VAR}`, or `file:/path` (relative to this file). The second "
+        "is used once the first is refused. `keyring:` and Key Vault URLs are not built yet.",
     )
     identity: Annotated[Identity, BeforeValidator(_as_identity)] | None = Field(
         default=None, description="Entra ID in place of keys, which come first where there are both."

@@ -19,7 +19,7 @@ from smalt.core.decision import Decision
 from smalt.core.health import Rest
 from smalt.core.limits import NEVER, Load
 from smalt.core.line import Line, Waiter
-from smalt.core.reactions import LONGEST_WAIT_S, REACTIONS, backoff_s
+from smalt.core.reactions import REACTIONS, UNCOUNTED, backoff_s
 from smalt.core.routes import Route, Tier
 from smalt.core.settings import RetrySpec, UpstreamSpec
 from smalt.core.upstream import MOST_REPEATS, UpstreamState
@@ -39,7 +39,6 @@ TRIED: Final = "tried"  # obstacle: this call has failed there and may not retur
 CLAIMED: Final = "claimed"  # obstacle: a call ahead in the line waits for it
 GOLDEN: Final = 0.618_033_988_75  # makes another random number of the first for every further attempt
 NOTHING: Final = Usage(0)
-ESTIMATE_DOUBT: Final = 2  # times as large as estimated a request may be
 
 
 class Send(Struct, frozen=True, gc=False):
@@ -122,6 +121,7 @@ class Call:
         "_asker",
         "_booked",
         "_choices",
+        "_has_other_key",
         "_last",
         "_left",
         "_load",
@@ -154,6 +154,7 @@ class Call:
         self._sending: _Sending | None = None
         self._last: Relay | Fail | None = None
         self._left = False
+        self._has_other_key: UpstreamState | None = None
 
     @property
     def load(self) -> Load:
@@ -182,7 +183,7 @@ class Call:
         if self._sending is not None or self._left:
             raise RuntimeError("next() while an attempt is under way, or after the call was left")
         if len(self.attempts) < self._shared.retry.max_attempts:
-            chosen = self._choose(now)
+            chosen = self._with_other_key(now) or self._choose(now)
             if chosen is not None:
                 return self._send(chosen, now)
             step = self._wait(now) or self._last_resort(now)
@@ -209,7 +210,7 @@ class Call:
         if failure is None:
             self._answered(sending, now)
         else:
-            self._failed(sending, self._size_considered(failure, state), now)
+            self._failed(sending, incidents.considered(failure, state, self._load, self.attempts), now)
         if state.waiting:
             self._shared.line.freed((state,), now)
 
@@ -242,6 +243,14 @@ class Call:
         self._unbook()
         self._end_waiting(now, served=False)
         self._let_go(None, now)
+
+    def _with_other_key(self, now: float) -> UpstreamState | None:
+        """The upstream that has just refused one key, flagged or not, unless something else is in the way."""
+        state, self._has_other_key = self._has_other_key, None
+        if state and state.health.resting(now) in {None, Rest.FLAGGED} and state.fits(self._load, now):
+            self._choices.append(_Choice(now, (), (state,), (0.0,), None, state))
+            return state
+        return None
 
     def _choose(self, now: float) -> UpstreamState | None:
         """The best upstream of the first tier that has a free one."""
@@ -398,7 +407,7 @@ class Call:
         self._sending = None
         state.in_flight -= 1
         for quota in state.quotas:
-            if reaction.fate is Fate.NOT_SENT or failure.kind is FailureKind.OVERSIZED:
+            if reaction.fate is Fate.NOT_SENT or failure.kind in UNCOUNTED:
                 quota.give_back(self._load, sending.sent_s)
             else:
                 quota.settle(self._load, NOTHING if reaction.fate is Fate.FREE else None, now)
@@ -416,6 +425,8 @@ class Call:
             self._relay(state)
         elif not self._may_repeat_after(failure):
             self._fail(now)
+        elif failure.kind is FailureKind.KEY:
+            self._has_other_key = state
         else:
             if reaction.elsewhere_region:
                 self._pressed_regions.add(state.spec.region)
@@ -457,14 +468,6 @@ class Call:
         return now + backoff_s(
             tries, base_s=retry.base_s, cap_s=retry.cap_s, jitter_s=retry.jitter_s, unit=self._asker.unit
         )
-
-    def _size_considered(self, failure: Failure, state: UpstreamState) -> Failure:
-        """Told to wait for hours: if the request may exceed the quota of a whole minute, that is why."""
-        waits_long = failure.wait_s is not None and failure.wait_s > LONGEST_WAIT_S
-        most = replace(self._load, tokens=ESTIMATE_DOUBT * self._load.tokens)
-        if failure.kind is FailureKind.QUOTA and waits_long and state.exceeded_by(most):
-            return replace(failure, kind=FailureKind.OVERSIZED)
-        return failure
 
     def _note(self, sending: _Sending, fate: Fate, failure: Failure | None, now: float) -> None:
         spec, of = sending.state.spec, self._shared.retry.max_attempts

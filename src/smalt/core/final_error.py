@@ -29,6 +29,7 @@ from smalt.types import AttemptRecord, Failure, FailureKind
 ALIKE: Final[dict[FailureKind, type[UpstreamError]]] = {
     FailureKind.QUOTA: RateLimited,
     FailureKind.CREDENTIAL: UpstreamAuthFailed,
+    FailureKind.KEY: UpstreamAuthFailed,
     FailureKind.ACCESS: UpstreamAuthFailed,
     FailureKind.DEPLOYMENT_NOT_FOUND: DeploymentNotFound,
     FailureKind.CAPACITY: ServiceUnavailable,

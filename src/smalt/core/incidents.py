@@ -1,10 +1,38 @@
 """What failures and answers do to the upstreams they came from."""
 
 from collections.abc import Sequence
+from typing import Final
 
+from msgspec.structs import replace
+
+from smalt.core.limits import Load
 from smalt.core.reactions import LONGEST_WAIT_S, REACTIONS, Scope, cooldown
 from smalt.core.upstream import UpstreamState
-from smalt.types import Failure, FailureKind, Notice, NoticeKind
+from smalt.types import AttemptRecord, Failure, FailureKind, Notice, NoticeKind
+
+ESTIMATE_DOUBT: Final = 2  # times as large as estimated a request may be
+
+
+def considered(
+    failure: Failure, state: UpstreamState, load: Load, before: Sequence[AttemptRecord]
+) -> Failure:
+    """The failure in the light of its call. `before`: the call's earlier attempts.
+
+    Told to wait for hours: if the request may exceed the quota of a whole minute, that is why. A key is
+    refused: if it is the second one of the resource, no other is left to try.
+    """
+    waits_long = failure.wait_s is not None and failure.wait_s > LONGEST_WAIT_S
+    most = replace(load, tokens=ESTIMATE_DOUBT * load.tokens)
+    if failure.kind is FailureKind.QUOTA and waits_long and state.exceeded_by(most):
+        return replace(failure, kind=FailureKind.OVERSIZED)
+    if failure.kind is FailureKind.KEY and any(_was_refused_a_key(attempt, state) for attempt in before):
+        return replace(failure, kind=FailureKind.CREDENTIAL)
+    return failure
+
+
+def _was_refused_a_key(attempt: AttemptRecord, state: UpstreamState) -> bool:
+    kind = attempt.failure.kind if attempt.failure is not None else None
+    return kind is FailureKind.KEY and attempt.upstream.startswith(f"{state.spec.resource}/")
 
 
 def failed(

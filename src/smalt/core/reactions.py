@@ -41,6 +41,7 @@ REACTIONS: Final[dict[FailureKind, Reaction]] = {
     FailureKind.OVERSIZED: Reaction(Fate.FREE, Scope.REQUEST, repeats=1),
     FailureKind.CAPACITY: Reaction(Fate.FREE, cooldown_s=10, elsewhere_region=True),
     FailureKind.CREDENTIAL: Reaction(Fate.FREE, Scope.RESOURCE, 30, Rest.FLAGGED, repeats=1),
+    FailureKind.KEY: Reaction(Fate.FREE, Scope.REQUEST),
     FailureKind.ACCESS: Reaction(Fate.FREE, Scope.RESOURCE, 30, Rest.FLAGGED, repeats=1),
     FailureKind.DEPLOYMENT_NOT_FOUND: Reaction(Fate.FREE, Scope.DEPLOYMENT, 30, Rest.FLAGGED, repeats=1),
     FailureKind.CONTEXT: Reaction(Fate.FREE, Scope.REQUEST, repeats=1),
@@ -53,6 +54,8 @@ REACTIONS: Final[dict[FailureKind, Reaction]] = {
     FailureKind.TIMEOUT: Reaction(Fate.UNKNOWN, Scope.REQUEST),
     FailureKind.SERVER: Reaction(Fate.FREE, Scope.DEPLOYMENT, 1, trips=True, repeats=2),
 }
+
+UNCOUNTED: Final = frozenset({FailureKind.OVERSIZED, FailureKind.KEY})  # Azure keeps no charge for these
 
 
 def cooldown(failure: Failure) -> Cooldown | None:

@@ -11,6 +11,7 @@ import msgspec
 
 from smalt.core.call import Fail, Relay, Send, Wait
 from smalt.dispatch.dispatcher import OpenCall
+from smalt.dispatch.heads import Head
 from smalt.types import Failure, FailureKind, Usage
 from smalt.wire.classify import classify
 from smalt.wire.hints import read_hints
@@ -45,6 +46,7 @@ class Answer(msgspec.Struct, Generic[StreamT]):
 
     `rewrites`: what was changed in the request. `usage`: as a whole answer reported it. `watched`: of a
     stream of events, which has begun. `renamed`: tools that the answer calls by other names than the caller.
+    `head`: the request was sent with it.
     """
 
     status: int
@@ -55,6 +57,7 @@ class Answer(msgspec.Struct, Generic[StreamT]):
     usage: Usage | None = None
     watched: "WatchedStream | None" = None
     renamed: Renamed | None = None
+    head: Head | None = None
 
 
 class Sender(Protocol[StreamT]):
@@ -170,7 +173,15 @@ def _record(call: OpenCall, answer: Answer[StreamT]) -> None:
     call.upstream_ids = {
         name.decode(): value.decode("latin-1") for name, value in answer.headers if name in UPSTREAM_IDS
     }
-    call.record(judge(answer), read_hints(answer.headers))
+    failure = judge(answer)
+    if failure is not None and failure.kind is FailureKind.CREDENTIAL and answer.head is not None:
+        failure = _turned(failure, answer.head)
+    call.record(failure, read_hints(answer.headers))
+
+
+def _turned(failure: Failure, head: Head) -> Failure:
+    """Of a refused credential: whether there is another key, which requests carry now."""
+    return msgspec.structs.replace(failure, kind=FailureKind.KEY) if head.refused() else failure
 
 
 def _given(answer: Answer[StreamT] | None) -> Answer[StreamT]:

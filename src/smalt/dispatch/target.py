@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple, Protocol
 
 from msgspec import Struct
 
+from smalt.dispatch.heads import Head, Heads
 from smalt.types import Facts, Operation
 from smalt.wire import paths, rewrite
 from smalt.wire.adapt import adapt
@@ -60,12 +61,13 @@ class Outgoing(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One resource. `api`: classic and v1 are Azure's surfaces, openai any compatible server. `models`: by
-    configured deployment, and `versions` where they have an API version of their own. `defaults`: parameters
-    by the name asked for. `adapt`: change what a model would refuse."""
+    """One resource. `credentials`: one or two, the second for when the first is refused. `api`: classic and
+    v1 are Azure's surfaces, openai any compatible server. `models`: by configured deployment, and `versions`
+    where they have an API version of their own. `defaults`: parameters by the name asked for. `adapt`:
+    change what a model would refuse."""
 
     origin: Origin
-    credential: Credential
+    credentials: tuple[Credential, ...]
     api: Literal["classic", "v1", "openai"]
     api_version: str
     base_path: str = ""
@@ -74,17 +76,21 @@ class Target:
     versions: Mapping[str, str] = field(default_factory=dict)
     defaults: Mapping[str, Defaults] = field(default_factory=dict)
     adapt: bool = True
+    heads: Heads = field(init=False, repr=False, compare=False)
 
-    @property
-    def headers(self) -> tuple[tuple[str, str], ...]:
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "heads", Heads(*map(self._head, self.credentials)))
+
+    def _head(self, credential: Credential) -> bytes:
         """The same for every request; the caller's own headers are not forwarded."""
-        return (
+        headers = (
             ("host", self.origin.authority),
-            self.credential.header(bearer=self.api == "openai"),
+            credential.header(bearer=self.api == "openai"),
             ("content-type", "application/json"),
             ("accept-encoding", "identity"),  # usage is read from the bytes passing by
             ("user-agent", "smalt"),
         )
+        return ("".join(f"{name}: {value}\r\n" for name, value in headers) + "\r\n").encode()
 
     def outgoing(self, facts: Facts, deployment: str, body: bytes) -> Outgoing:
         """`body` as this resource wants it for `deployment`."""
@@ -136,20 +142,14 @@ class Target:
         return known and wanted and b'"data_sources"' not in body  # On Your Data refuses stream_options
 
 
-def static_head(target: Target) -> bytes:
-    """The end of a request's head, the same for every request to one resource."""
-    lines = [f"{name}: {value}\r\n" for name, value in target.headers]
-    return ("".join(lines) + "\r\n").encode()
-
-
-def request_head(outgoing: Outgoing, request_id: str, static: bytes) -> bytes:
-    """`static`: see `static_head`."""
+def request_head(outgoing: Outgoing, request_id: str, head: Head) -> bytes:
+    """`head`: of the target."""
     own = (
         f"POST {outgoing.path} HTTP/1.1\r\n"
         f"x-ms-client-request-id: {request_id}\r\n"
         f"content-length: {len(outgoing.body)}\r\n"
     )
-    return own.encode() + static
+    return own.encode() + head.data
 
 
 @dataclass(frozen=True, slots=True)

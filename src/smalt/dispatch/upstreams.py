@@ -7,7 +7,7 @@ from contextlib import suppress
 from smalt.dispatch.connections import Connections, Response
 from smalt.dispatch.dispatcher import OpenCall
 from smalt.dispatch.run import Answer, SendFailed
-from smalt.dispatch.target import Target, Timeouts, request_head, static_head
+from smalt.dispatch.target import Target, Timeouts, request_head
 from smalt.dispatch.watched import PREAMBLE_S, WatchedStream
 from smalt.types import FailureKind
 
@@ -22,7 +22,6 @@ class Upstreams:
         self.targets = targets
         self._timeouts = timeouts
         self._connections = Connections()
-        self._static_heads = {name: static_head(target) for name, target in targets.items()}
 
     def close(self) -> None:
         self._connections.close()
@@ -33,17 +32,17 @@ class Upstreams:
         resource, _, deployment = upstream.partition("/")
         target = self.targets[resource]
         outgoing = target.outgoing(call.facts, deployment, body)
-        head = request_head(outgoing, call.request_id, self._static_heads[resource])
+        head = target.heads.current
         limits = self._timeouts
         response = await self._connections.send(
             target.origin,
-            head,
+            request_head(outgoing, call.request_id, head),
             outgoing.body,
             connect_s=limits.connect_s,
             limit_s=limits.stream_first_byte_s if call.facts.stream else limits.total_s,
         )
         answer = await _take(response)
-        answer.rewrites, answer.renamed = outgoing.rewrites, outgoing.renamed
+        answer.rewrites, answer.renamed, answer.head = outgoing.rewrites, outgoing.renamed, head
         if answer.stream is not None and call.facts.stream:
             answer.watched = await _begun(answer.stream, WatchedStream(call, renamed=answer.renamed))
         return answer

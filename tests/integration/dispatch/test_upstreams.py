@@ -38,7 +38,7 @@ class Fleet:
         places = {"east": east, "west": west}
         self.upstreams = Upstreams(
             {
-                name: Target(origin, ApiKey(SecretStr(f"key-of-{name}")), "classic", "2024-10-21")
+                name: Target(origin, (ApiKey(SecretStr(f"key-of-{name}")),), "classic", "2024-10-21")
                 for name, origin in places.items()
             },
             Timeouts(connect_s=1, total_s=total_s, stream_first_byte_s=total_s),

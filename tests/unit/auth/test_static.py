@@ -13,7 +13,7 @@ SECRET = "k3y-that-nobody-may-see"
 
 def make_target() -> Target:
     key = ApiKey(SecretStr(SECRET))
-    return Target(Origin("east.example", 443, tls=True), key, api="classic", api_version="2024-10-21")
+    return Target(Origin("east.example", 443, tls=True), (key, key), api="classic", api_version="2024-10-21")
 
 
 def test_azure_takes_the_key_in_its_own_header() -> None:
@@ -36,10 +36,12 @@ def test_a_token_is_the_same_for_every_server() -> None:
         ApiKey(SecretStr(SECRET)),
         Token(SecretStr(SECRET)),
         make_target(),
+        make_target().heads,
+        make_target().heads.current,
         {"targets": [make_target()]},
         Upstreams({"east": make_target()}, Timeouts()),
     ],
-    ids=["key", "token", "target", "nested", "upstreams"],
+    ids=["key", "token", "target", "heads", "head", "nested", "upstreams"],
 )
 def test_nothing_that_holds_a_key_shows_it(holder: object) -> None:
     """Neither printed nor formatted nor pickled."""

@@ -184,7 +184,21 @@ def test_a_bad_part_beside_a_good_resource(
             "api_keys: ['']",
             "4:5: resources.east.api_keys: either APIKey or EntraToken must be provided",
         ),
-        ("api_keys: [k]", "api_keys: [k, l]", f"4:5: resources.east.api_keys: a second key is {LATER}"),
+        (
+            "api_keys: [k]",
+            "api_keys: [k, l, m]",
+            "4:5: resources.east.api_keys: 3 keys; two at most, as a resource of Azure has",
+        ),
+        (
+            "api_keys: [k]",
+            "api_keys: [k, k]",
+            "4:5: resources.east.api_keys: the same key twice; give each once",
+        ),
+        (
+            "api_keys: [k]",
+            "api_keys: [k, 'keyring:aoai']",
+            f"4:5: resources.east.api_keys: a key from a keyring or Key Vault is {LATER}",
+        ),
         (
             "api_keys: [k]",
             "api_keys: ['keyring:aoai']",

@@ -21,6 +21,7 @@ QUOTA_DAY = Failure(FailureKind.QUOTA, "Please retry after 86400 seconds.", 429,
 CAPACITY = Failure(FailureKind.CAPACITY, "The system is currently experiencing high demand.", 429)
 BROKEN = Failure(FailureKind.SERVER, "Internal server error", 500)
 REFUSED = Failure(FailureKind.CREDENTIAL, "Access denied due to invalid subscription key.", 401)
+KEY_REFUSED = Failure(FailureKind.KEY, REFUSED.text, 401)
 MISSING = Failure(FailureKind.DEPLOYMENT_NOT_FOUND, "The API deployment does not exist.", 404)
 TOO_LONG = Failure(FailureKind.CONTEXT, "This model's maximum context length is 8192 tokens.", 400)
 INVALID = Failure(FailureKind.REQUEST, "Unrecognized request argument supplied: x", 400)

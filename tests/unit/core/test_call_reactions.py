@@ -7,6 +7,7 @@ from tests.unit.core.builders import (
     BROKEN,
     CAPACITY,
     INVALID,
+    KEY_REFUSED,
     MISSING,
     QUOTA_7S,
     QUOTA_DAY,
@@ -22,13 +23,14 @@ from tests.unit.core.builders import (
     failed,
     make_engine,
     open_call,
+    sent,
     sent_to,
     spec,
     status,
 )
 
 from smalt.core.call import Fail, Relay, Send, Step, Wait
-from smalt.core.settings import Throughput
+from smalt.core.settings import RetrySpec, Throughput
 from smalt.errors import (
     DeploymentNotFound,
     NoUpstreamAvailable,
@@ -80,6 +82,7 @@ TABLE = [
     Row("429 capacity pressure", CAPACITY, ELSEWHERE, Wait(10), ("cooling", 10), FREE, Fate.FREE),
     Row("503 overloaded", OVERLOADED, ELSEWHERE, Wait(20), ("cooling", 20), FREE, Fate.FREE),
     Row("401 bad key", REFUSED, ELSEWHERE, UpstreamAuthFailed, FLAGGED, FLAGGED, Fate.FREE),
+    Row("401 bad key of two", KEY_REFUSED, AGAIN, AGAIN, FREE, FREE, Fate.FREE),
     Row("403 firewall", access(403, "Firewall"), ELSEWHERE, UpstreamAuthFailed, FLAGGED, FLAGGED, Fate.FREE),
     Row("400 tenant", access(400, "Tenant"), ELSEWHERE, UpstreamAuthFailed, FLAGGED, FLAGGED, Fate.FREE),
     Row("404 no deployment", MISSING, ELSEWHERE, DeploymentNotFound, FLAGGED, FREE, Fate.FREE),
@@ -279,3 +282,51 @@ def test_an_error_of_all_kinds_lists_each_cause() -> None:
         "429 Please retry after 86400 seconds.",
     ]
     assert error.retry_after_s == 30
+
+
+def test_the_second_refused_key_flags_the_resource() -> None:
+    """After one attempt with each key the call goes elsewhere."""
+    engine = make_engine("east/a west/a", "east/b")
+    call = failed(engine, KEY_REFUSED, 0)
+    assert call.next(0) == AGAIN
+    call.record(KEY_REFUSED, 1)
+    assert call.next(1) == Send("west/a", 3, 5)
+    assert [attempt.failure for attempt in call.attempts] == [KEY_REFUSED, REFUSED]
+    assert status(engine, "east/b", now=1).state == "flagged"
+
+
+def test_a_flagged_resource_is_asked_with_both_keys() -> None:
+    """When nothing else is left: its second key may have come to life."""
+    engine = make_engine("east/a")
+    fail_once(engine, REFUSED, 0)
+    call = failed(engine, KEY_REFUSED, 1)
+    assert call.next(1) == AGAIN
+    call.record(KEY_REFUSED, 1)
+    assert type(error_of(call.next(1))) is UpstreamAuthFailed
+
+
+def test_the_other_key_pays_nothing_for_its_try() -> None:
+    """The refused attempt was free: its tokens are there for the next one, and no repeat is used up."""
+    engine = make_engine(spec("east/a", limit_tpm=150))
+    call = failed(engine, KEY_REFUSED, 0)
+    assert call.next(0) == AGAIN
+    assert call.explain()[-1].chosen == "east/a"
+    call.abandon(0)
+    assert status(engine).in_flight == 0
+
+
+def test_the_other_key_waits_where_something_else_is_in_the_way() -> None:
+    """A quota that another call has met meanwhile is no matter of keys."""
+    engine = make_engine("east/a", "west/a")
+    slow = sent(engine, 0)
+    fail_once(engine, QUOTA_7S, 0)
+    slow.record(KEY_REFUSED, 1)
+    assert slow.next(1) == ELSEWHERE
+
+
+def test_a_key_too_many_is_no_attempt_too_many() -> None:
+    """`max_attempts` holds; the next call carries the other key."""
+    engine = make_engine("east/a", retry=RetrySpec(max_attempts=1))
+    call = failed(engine, KEY_REFUSED, 0)
+    assert type(error_of(call.next(0))) is UpstreamAuthFailed
+    assert status(engine).available

@@ -63,6 +63,7 @@ def error(made: list[AttemptRecord], *states: UpstreamState, now: float = 0) -> 
         ([FailureKind.QUOTA], RateLimited),
         ([FailureKind.QUOTA, FailureKind.QUOTA], RateLimited),
         ([FailureKind.CREDENTIAL], UpstreamAuthFailed),
+        ([FailureKind.KEY, FailureKind.CREDENTIAL], UpstreamAuthFailed),
         ([FailureKind.ACCESS], UpstreamAuthFailed),
         ([FailureKind.CREDENTIAL, FailureKind.ACCESS], UpstreamAuthFailed),
         ([FailureKind.DEPLOYMENT_NOT_FOUND], DeploymentNotFound),

@@ -2,6 +2,7 @@ import pytest
 from tests.unit.core.builders import (
     BROKEN,
     INVALID,
+    KEY_REFUSED,
     MISSING,
     NEVER,
     QUOTA_7S,
@@ -21,7 +22,7 @@ from smalt.core.health import Rest
 from smalt.core.reactions import REACTIONS, Scope
 from smalt.core.settings import Throughput
 from smalt.core.upstream import UpstreamState
-from smalt.types import Failure, FailureKind, Notice, NoticeKind
+from smalt.types import AttemptRecord, Failure, FailureKind, Fate, Notice, NoticeKind
 
 
 def fail(failure: Failure, *states: UpstreamState, now: float, sent_s: float | None = None) -> Notice | None:
@@ -31,6 +32,35 @@ def fail(failure: Failure, *states: UpstreamState, now: float, sent_s: float | N
 
 def rest(state: UpstreamState, now: float) -> tuple[Rest | None, float]:
     return state.health.resting(now), state.health.until_s
+
+
+def attempt(upstream: str, failure: Failure | None) -> AttemptRecord:
+    return AttemptRecord(upstream, None, 1, 5, Fate.FREE, failure, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("before", "kind"),
+    [
+        ([], FailureKind.KEY),
+        ([attempt("east/b", KEY_REFUSED)], FailureKind.CREDENTIAL),
+        ([attempt("east/a", KEY_REFUSED), attempt("west/a", BROKEN)], FailureKind.CREDENTIAL),
+        ([attempt("eastern/a", KEY_REFUSED), attempt("east/a", BROKEN)], FailureKind.KEY),
+        ([attempt("east/a", None)], FailureKind.KEY),
+    ],
+)
+def test_the_second_refused_key_of_a_resource_is_its_last(
+    before: list[AttemptRecord], kind: FailureKind
+) -> None:
+    """Then the credential as a whole is refused; other resources have keys of their own."""
+    known = incidents.considered(KEY_REFUSED, state("east/a"), load(84, 16), before)
+    assert known == Failure(kind, KEY_REFUSED.text, 401)
+
+
+def test_one_refused_key_rests_nobody() -> None:
+    """As long as the other is untried."""
+    first, sibling = state("east/a"), state("east/b")
+    fail(KEY_REFUSED, first, sibling, now=0)
+    assert rest(first, 0) == rest(sibling, 0) == (None, -NEVER)
 
 
 def with_open_breaker() -> UpstreamState:

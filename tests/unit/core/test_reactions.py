@@ -89,6 +89,7 @@ def test_how_often_one_call_may_ask_the_same_upstream() -> None:
         (FailureKind.OVERSIZED, None),
         (FailureKind.CAPACITY, Cooldown(10, Rest.COOLING)),
         (FailureKind.CREDENTIAL, Cooldown(30, Rest.FLAGGED)),
+        (FailureKind.KEY, None),
         (FailureKind.ACCESS, Cooldown(30, Rest.FLAGGED)),
         (FailureKind.DEPLOYMENT_NOT_FOUND, Cooldown(30, Rest.FLAGGED)),
         (FailureKind.CONTEXT, None),

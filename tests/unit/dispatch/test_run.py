@@ -10,6 +10,7 @@ from smalt.core.limits import TRAVEL_S
 from smalt.core.reactions import REACTIONS
 from smalt.core.settings import RetrySpec, Throughput
 from smalt.dispatch.dispatcher import CallStopped, OpenCall
+from smalt.dispatch.heads import Heads
 from smalt.dispatch.run import Answer, AsyncSender, SendFailed, judge, run, run_async
 from smalt.errors import NoUpstreamAvailable, RateLimited, SmaltError, UpstreamTimeout
 from smalt.types import CallRecord, Facts, FailureKind, Fate, Operation, Usage
@@ -103,6 +104,39 @@ def test_every_kind_of_failure_is_recorded_and_answered_elsewhere(drive: Drive, 
     assert (first.upstream, first.failure and first.failure.kind) == ("east/a", kind)
     assert first.fate is REACTIONS[kind].fate
     assert office.in_flight == 0
+
+
+@pytest.mark.parametrize(
+    ("heads", "kind", "asked"),
+    [
+        (Heads(b"a", b"b"), FailureKind.KEY, ["east/a", "east/a"]),
+        (Heads(b"a"), FailureKind.CREDENTIAL, ["east/a", "west/a"]),
+    ],
+    ids=["two", "one"],
+)
+def test_a_refused_key_turns_to_the_other(
+    drive: Drive, heads: Heads, kind: FailureKind, asked: list[str]
+) -> None:
+    """The same upstream is asked again if there is one."""
+    office = Office()
+    call = office.open()
+    script = Script(Answer(401, [], b"{}", head=heads.current), ok())
+    drive(call, script)
+    assert script.asked == asked
+    failure = call.attempts[0].failure
+    assert failure is not None
+    assert failure.kind is kind
+    call.finish(Usage(10, 3))
+
+
+def test_what_only_looks_like_a_refused_key_turns_nothing(drive: Drive) -> None:
+    """A role that lacks is no key."""
+    heads = Heads(b"a", b"b")
+    denied = Answer[Any](401, [], b'{"error":{"code":"PermissionDenied"}}', head=heads.current)
+    call = Office().open()
+    drive(call, Script(denied, ok()))
+    assert heads.current.data == b"a"
+    call.finish(Usage(10, 3))
 
 
 def test_both_loops_tell_the_same() -> None:

@@ -30,7 +30,7 @@ class Sending:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *answers: bytes, **timeouts: float) -> None:
         target = Target(
-            Origin("127.0.0.1", 8000, tls=False), ApiKey(SecretStr("k3y")), "classic", "2024-10-21"
+            Origin("127.0.0.1", 8000, tls=False), (ApiKey(SecretStr("k3y")),), "classic", "2024-10-21"
         )
         self.upstreams = Upstreams({"east": target}, Timeouts(**timeouts))
         self.wired: list[Wired] = []
