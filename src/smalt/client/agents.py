@@ -9,7 +9,6 @@ from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequen
 from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
-from weakref import WeakKeyDictionary
 
 from smalt.client.agent_answers import AgentStream, AsyncAgentStream, Streamed, whole
 from smalt.client.agent_run import AgentResult, Limits, Message, Run, conversation, nusd
@@ -63,9 +62,7 @@ class Agent:
         self.model = AGENT_PREFIX + name
         self._max_rounds = agents[name].max_rounds
         self._tools = tools_of((*imported(agents[name].tools), *tools))
-        self._async_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, sdk.AsyncOpenAI] = (
-            WeakKeyDictionary()
-        )
+        self._async_clients: dict[asyncio.AbstractEventLoop, sdk.AsyncOpenAI] = {}
 
     def run(self, message: Said, **options: Unpack[RunOptions]) -> AgentResult:
         """The agent's answer, once it calls no more tools."""
@@ -135,9 +132,11 @@ class Agent:
 
     @property
     def _async_client(self) -> "sdk.AsyncOpenAI":
-        """Connections belong to their event loop."""
+        """Connections belong to their event loop, and end with it."""
         loop = asyncio.get_running_loop()
         if loop not in self._async_clients:
+            for ended in [known for known in tuple(self._async_clients) if known.is_closed()]:
+                self._async_clients.pop(ended, None)
             self._async_clients[loop] = self.fleet.async_openai()
         return self._async_clients[loop]
 

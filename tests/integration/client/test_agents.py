@@ -1,8 +1,10 @@
 """Agents of a fleet, run with tools against the emulator."""
 
 import asyncio
+import gc
 import json
 import sys
+import weakref
 from collections.abc import Iterator
 from decimal import Decimal
 from types import ModuleType
@@ -189,6 +191,26 @@ def test_the_async_ways_are_the_same(azure: Handle) -> None:
     assert all(result.messages[2]["content"].startswith(("squeaks", "{")) for result in results)
     assert tuple(map(sum, zip(*map(told, results), strict=True))) == billed(azure)
     assert bodies(azure)[-1]["messages"][0]["content"] == "You narrate a hall."
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # nobody closes the agent in its loop
+def test_event_loops_that_have_ended_are_forgotten(narrator: Agent) -> None:
+    """With their connections: a program may run each call in a loop of its own."""
+    loops = []
+
+    async def ask() -> None:
+        loops.append(weakref.ref(asyncio.get_running_loop()))
+        await narrator.run_async("Hello?")
+
+    async def ask_and_close() -> None:
+        async with narrator:
+            await ask()
+
+    for _ in range(3):
+        asyncio.run(ask())
+    asyncio.run(ask_and_close())
+    gc.collect()
+    assert [loop() for loop in loops[:3]] == [None] * 3
 
 
 def test_async_tools_need_an_async_run(azure: Handle, narrator: Agent) -> None:
