@@ -107,7 +107,9 @@ class Client(_OneDeployment):
         last chunk. Who stops reading early closes the iterator."""
         asked = self._asked(messages, tools, parameters)
         with _calling() as records:
-            return _chunks(self._sdk.chat.completions.create(stream=True, **asked), records)
+            chunks = _chunks(self._sdk.chat.completions.create(stream=True, **asked), records)
+            next(chunks)
+            return chunks
 
     def close(self) -> None:
         """Close its connections."""
@@ -138,7 +140,9 @@ class AsyncClient(_OneDeployment):
         """See `Client.stream_chat`; awaited, then read with `async for`."""
         asked = self._asked(messages, tools, parameters)
         with _calling() as records:
-            return _async_chunks(await self._sdk.chat.completions.create(stream=True, **asked), records)
+            chunks = _async_chunks(await self._sdk.chat.completions.create(stream=True, **asked), records)
+            await anext(chunks)
+            return chunks
 
     async def close(self) -> None:
         await self._sdk.close()
@@ -161,8 +165,11 @@ def _calling() -> Iterator[list[CallRecord]]:
 
 
 def _chunks(stream: Any, records: list[CallRecord]) -> Generator[Chunk, None, None]:
+    """The first chunk is not for callers: only a generator that has begun closes the stream when it is closed
+    or dropped."""
     gathered = Gathering()
     with stream:
+        yield Chunk()
         try:
             for event in stream:
                 if text := gathered.add(event):
@@ -174,8 +181,10 @@ def _chunks(stream: Any, records: list[CallRecord]) -> Generator[Chunk, None, No
 
 
 async def _async_chunks(stream: Any, records: list[CallRecord]) -> AsyncGenerator[Chunk, None]:
+    """See `_chunks`."""
     gathered = Gathering()
     async with stream:
+        yield Chunk()
         try:
             async for event in stream:
                 if text := gathered.add(event):

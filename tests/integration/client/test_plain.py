@@ -317,6 +317,33 @@ def test_a_stream_that_is_left(stream: Ask) -> None:
     assert len(stream(most=2)) == 2
 
 
+@pytest.mark.parametrize("way", ["closed", "dropped"])
+def test_a_stream_that_is_never_read(make: Make, way: str) -> None:
+    """Closed or dropped it ends the call all the same."""
+    client = make()
+
+    async def leave() -> None:
+        async with client:
+            chunks = await client.stream_chat(HELLO)
+            if way == "closed":
+                await chunks.aclose()
+            del chunks
+            await asyncio.sleep(0)  # the event loop closes what was dropped
+            await asyncio.sleep(0)
+            assert [status.in_flight for status in client.fleet.status()] == [0]
+
+    if isinstance(client, AsyncClient):
+        asyncio.run(leave())
+    else:
+        with client:
+            chunks = client.stream_chat(HELLO)
+            if way == "closed":
+                chunks.close()
+            del chunks
+            assert [status.in_flight for status in client.fleet.status()] == [0]
+    assert client.fleet.usage()["azure/gpt-4o-prod"].calls == 1
+
+
 def test_an_error_before_the_stream(stream: Ask, azure: Handle) -> None:
     """It is raised, as without streaming."""
     azure.set("east", "error", error="content_filter_prompt")
