@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
+from reprlib import repr as short
 from typing import Any
 
 from smalt.client.agent_tools import Tool, ToolCall
@@ -135,6 +136,13 @@ class Run:
         )
 
 
+def tokens(budget: object) -> int | None:
+    """Raises ConfigurationError for anything but a whole number above 0."""
+    if budget is None or (isinstance(budget, int) and not isinstance(budget, bool) and budget > 0):
+        return budget
+    raise ConfigurationError(f"budget_tokens: expected a whole number above 0, got {budget!r}")
+
+
 def nusd(usd: object) -> int | None:
     """Nano-USD. Raises ConfigurationError for anything that is not an amount above 0; a float has digits that
     nobody wrote."""
@@ -150,10 +158,20 @@ def nusd(usd: object) -> int | None:
 
 
 def conversation(history: Sequence[Message], message: str | Message | Sequence[Message]) -> list[Message]:
-    """The messages of a run to begin with; a text is said by the user."""
+    """The messages of a run to begin with; a text is said by the user. Raises ConfigurationError for what are
+    no messages."""
     if isinstance(message, str):
-        return [*history, {"role": "user", "content": message}]
-    return [*history, message] if isinstance(message, Mapping) else [*history, *message]
+        message = {"role": "user", "content": message}
+    said = [message] if isinstance(message, Mapping) else message
+    return [*_messages("history", history), *_messages("message", said)]
+
+
+def _messages(name: str, told: object) -> Sequence[Message]:
+    if isinstance(told, Sequence) and not isinstance(told, str):
+        return told
+    raise ConfigurationError(
+        f'{name}: expected messages such as {{"role": "user", "content": "..."}}, got {short(told)}'
+    )
 
 
 def _usd(nano: int) -> str:

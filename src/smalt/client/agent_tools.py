@@ -63,6 +63,8 @@ def tools_of(
 ) -> dict[str, Tool]:
     """By name, after those that are `known`. Raises ConfigurationError for a function that cannot be
     described to a model, and for two of one name."""
+    if not isinstance(functions, Iterable):
+        raise ConfigurationError(f"tools: expected a list of functions, got {functions!r}")
     tools = dict(known)
     for function in functions:
         tool = _tool(function)
@@ -90,22 +92,27 @@ def _tool(function: Any) -> Tool:
     if not (inspect.isroutine(function) and function.__name__.isidentifier()):
         raise ConfigurationError(f"a tool must be a function with a name, got {function!r}")
     name = function.__name__
-    parameters = inspect.signature(function).parameters.values()
-    if any(one.kind in {one.POSITIONAL_ONLY, one.VAR_POSITIONAL, one.VAR_KEYWORD} for one in parameters):
-        raise ConfigurationError(
-            f"the tool {name!r}: a model names its arguments, so it can have no *args, **kwargs or "
-            "parameters before a '/'"
-        )
     try:
+        _require_names(function)
         adapter = TypeAdapter[Any](function)
         schema = adapter.json_schema()
-    except (PydanticUserError, NameError) as error:
+    except (PydanticUserError, NameError, ValueError) as error:
         cause = str(error).partition("\n")[0]
         raise ConfigurationError(f"the tool {name!r} cannot be described to a model: {cause}") from None
     description = inspect.getdoc(function)
     told = {"description": description} if description else {}
     definition = {"type": "function", "function": {"name": name, **told, "parameters": schema}}
     return Tool(name, definition, adapter, inspect.iscoroutinefunction(function))
+
+
+def _require_names(function: Callable[..., Any]) -> None:
+    """Raises ConfigurationError, and ValueError for a built-in function that does not tell its parameters."""
+    parameters = inspect.signature(function).parameters.values()
+    if any(one.kind in {one.POSITIONAL_ONLY, one.VAR_POSITIONAL, one.VAR_KEYWORD} for one in parameters):
+        raise ConfigurationError(
+            f"the tool {function.__name__!r}: a model names its arguments, so it can have no *args, "
+            "**kwargs or parameters before a '/'"
+        )
 
 
 def _unknown(name: str, tools: Iterable[str]) -> str:

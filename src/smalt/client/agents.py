@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack
 
 from smalt.client.agent_answers import AgentStream, AsyncAgentStream, Streamed, whole
-from smalt.client.agent_run import AgentResult, Limits, Message, Run, conversation, nusd
+from smalt.client.agent_run import AgentResult, Limits, Message, Run, conversation, nusd, tokens
 from smalt.client.agent_tools import call, call_async, imported, tools_of
 from smalt.client.circumstances import of_run
 from smalt.errors import ConfigurationError, ModelNotAvailableError
@@ -43,8 +43,9 @@ class Agent:
     """Made by `fleet.agent(name)`. Safe for threads and event loops; runs share nothing but connections.
 
     `model`: what SDK clients ask for it by. The methods that run raise the SDK's exceptions, RoundsExceeded,
-    BudgetExceeded, and ConfigurationError for tools that cannot be described. What a tool raises is told to
-    the model. A text is said by the user; messages are those of chat completions.
+    BudgetExceeded, and ConfigurationError for tools that cannot be described and options that cannot be
+    used. What a tool raises is told to the model. A text is said by the user; messages are those of chat
+    completions.
     """
 
     def __init__(
@@ -141,7 +142,12 @@ class Agent:
         return self._async_clients[loop]
 
     def _begin(self, message: Said, options: RunOptions) -> Run:
-        limits = Limits(self._max_rounds, options.get("budget_tokens"), nusd(options.get("budget_usd")))
+        unknown = options.keys() - RunOptions.__annotations__.keys()
+        if unknown:
+            known = ", ".join(RunOptions.__annotations__)
+            raise TypeError(f"a run has no option {', '.join(sorted(unknown))}; there are {known}")
+        budget_tokens = tokens(options.get("budget_tokens"))
+        limits = Limits(self._max_rounds, budget_tokens, nusd(options.get("budget_usd")))
         return Run(
             self.name,
             conversation(options.get("history", ()), message),

@@ -247,6 +247,37 @@ def test_a_run_has_a_budget(azure: Handle, narrator: Agent, budget: Any) -> None
     assert result.cost_usd > Decimal("0.000001")
 
 
+@pytest.mark.parametrize(
+    ("options", "kind", "says"),
+    [
+        (
+            {"budget_token": 1},
+            TypeError,
+            "a run has no option budget_token; there are history, tools, variables",
+        ),
+        (
+            {"budget_tokens": "5"},
+            ConfigurationError,
+            "budget_tokens: expected a whole number above 0, got '5'",
+        ),
+        ({"history": None}, ConfigurationError, "history: expected messages such as .*, got None"),
+        ({"tools": None}, ConfigurationError, "tools: expected a list of functions, got None"),
+    ],
+)
+@pytest.mark.parametrize("way", ["run", "stream", "run_async", "stream_async"])
+def test_options_that_make_no_sense_are_refused(
+    azure: Handle, narrator: Agent, way: str, options: Any, kind: type[Exception], says: str
+) -> None:
+    """In one line, and nothing is sent."""
+
+    async def ask() -> None:
+        await narrator.run_async("Hello?", **options)
+
+    with pytest.raises(kind, match=f"^{says}"):
+        asyncio.run(ask()) if way == "run_async" else getattr(narrator, way)("Hello?", **options)
+    assert bodies(azure) == []
+
+
 def test_tools_may_be_named_in_the_settings(azure: Handle, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are imported when the agent is made."""
     module = ModuleType("dungeon")

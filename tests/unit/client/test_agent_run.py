@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from smalt.client.agent_run import Limits, Run, conversation, nusd
+from smalt.client.agent_run import Limits, Run, conversation, nusd, tokens
 from smalt.client.agent_tools import tools_of
 from smalt.errors import BudgetExceeded, ConfigurationError, RoundsExceeded, SmaltError
 from smalt.types import CallRecord, Operation, Usage
@@ -135,6 +135,21 @@ def test_money_is_no_float_and_above_zero(usd: object) -> None:
         ConfigurationError, match=r'^budget_usd: write USD as text or Decimal, such as "0\.05"'
     ):
         nusd(usd)
+
+
+@pytest.mark.parametrize("budget", [0, -1, 2.5, "5", True])
+def test_a_budget_of_tokens_is_a_whole_number_above_zero(budget: object) -> None:
+    """One clear line."""
+    assert (tokens(None), tokens(5)) == (None, 5)
+    with pytest.raises(ConfigurationError, match=r"^budget_tokens: expected a whole number above 0, got "):
+        tokens(budget)
+
+
+@pytest.mark.parametrize(("history", "message"), [(None, "hello"), ("hello", "hello"), ((), None), ((), 5)])
+def test_what_are_no_messages_is_refused(history: Any, message: Any) -> None:
+    """One clear line."""
+    with pytest.raises(ConfigurationError, match=r"^(history|message): expected messages such as .*, got "):
+        conversation(history, message)
 
 
 def test_a_message_is_a_text_or_what_chat_completions_take() -> None:

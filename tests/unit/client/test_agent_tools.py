@@ -212,6 +212,7 @@ def unknown(door: "Nothing") -> None: ...  # type: ignore[name-defined]  # noqa:
             unclear,
             "the tool 'unclear' cannot be described to a model: Unable to generate pydantic-core schema",
         ),
+        (max, "the tool 'max' cannot be described to a model: no signature found"),
         (unknown, "the tool 'unknown' cannot be described to a model: name 'Nothing' is not defined"),
     ],
 )
@@ -219,6 +220,13 @@ def test_what_a_model_cannot_call_is_refused(function: Any, problem: str) -> Non
     """Before any request."""
     with pytest.raises(ConfigurationError, match=f"^{problem}"):
         tools_of([function])
+
+
+@pytest.mark.parametrize("given", [None, look])
+def test_tools_come_in_a_list(given: Any) -> None:
+    """One alone, too."""
+    with pytest.raises(ConfigurationError, match=r"^tools: expected a list of functions, got "):
+        tools_of(given)
 
 
 def test_two_tools_of_one_name_are_refused() -> None:
