@@ -4,6 +4,7 @@ import asyncio
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial, wraps
 from importlib import import_module
 from types import MappingProxyType
 from typing import Any
@@ -18,7 +19,7 @@ ToolCall = Mapping[str, Any]  # of an answer of chat completions
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """`definition`: as chat completions want it. `adapter`: checks arguments and calls the function."""
+    """`definition`: as chat completions want it. `adapter`: binds the function to checked arguments."""
 
     name: str
     definition: Mapping[str, Any]
@@ -29,7 +30,7 @@ class Tool:
         """What the function answers to these arguments, a JSON object, as text for the model; or what went
         wrong, since the model may mend it. An answer that is no text is written as JSON."""
         try:
-            return _text(self.adapter.validate_json(arguments))
+            return _text(self._bound(arguments)())
         except Exception as error:  # noqa: BLE001  a tool may raise anything; the conversation goes on
             return _fault(error)
 
@@ -38,9 +39,20 @@ class Tool:
         if not self.is_async:
             return await asyncio.to_thread(self.call, arguments)
         try:
-            return _text(await self.adapter.validate_json(arguments))
+            return _text(await self._bound(arguments)())
         except Exception as error:  # noqa: BLE001  as above
             return _fault(error)
+
+    def _bound(self, arguments: str) -> Callable[[], Any]:
+        try:
+            bound: Callable[[], Any] = self.adapter.validate_json(arguments)
+        except ValidationError as error:
+            raise _WrongArguments(_faults(error)) from None
+        return bound
+
+
+class _WrongArguments(Exception):
+    """Of the model, not of the tool."""
 
 
 def call(tools: Mapping[str, Tool], asked: ToolCall) -> str:
@@ -94,7 +106,7 @@ def _tool(function: Any) -> Tool:
     name = function.__name__
     try:
         _require_names(function)
-        adapter = TypeAdapter[Any](function)
+        adapter = TypeAdapter[Any](_binder(function))
         schema = adapter.json_schema()
     except (PydanticUserError, NameError, ValueError) as error:
         cause = str(error).partition("\n")[0]
@@ -103,6 +115,16 @@ def _tool(function: Any) -> Tool:
     told = {"description": description} if description else {}
     definition = {"type": "function", "function": {"name": name, **told, "parameters": schema}}
     return Tool(name, definition, adapter, inspect.iscoroutinefunction(function))
+
+
+def _binder(function: Callable[..., Any]) -> Any:
+    """Seen from outside the same function. Called apart from its arguments' check, it can fail by itself."""
+
+    @wraps(function)
+    def bind(*args: Any, **kwargs: Any) -> Callable[[], Any]:
+        return partial(function, *args, **kwargs)
+
+    return bind
 
 
 def _require_names(function: Callable[..., Any]) -> None:
@@ -124,10 +146,15 @@ def _text(answer: object) -> str:
 
 
 def _fault(error: Exception) -> str:
-    if isinstance(error, ValidationError):
-        faults = (
-            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}".removeprefix(": ")
-            for fault in error.errors(include_url=False)
-        )
-        return f"error: the arguments are not right: {'; '.join(faults)}"
-    return f"error: {type(error).__name__}: {error}"
+    if isinstance(error, _WrongArguments):
+        return f"error: the arguments are not right: {error}"
+    told = _faults(error) if isinstance(error, ValidationError) else error
+    return f"error: {type(error).__name__}: {told}"
+
+
+def _faults(error: ValidationError) -> str:
+    """Without what was given, which may be secret."""
+    return "; ".join(
+        f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}".removeprefix(": ")
+        for fault in error.errors(include_url=False)
+    )

@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from smalt.client.agent_tools import call, call_async, imported, tools_of
 from smalt.errors import ConfigurationError
@@ -129,6 +129,29 @@ def test_the_answer_of_a_tool_is_told_as_text() -> None:
 def test_what_goes_wrong_is_told_to_the_model(arguments: str, told: str) -> None:
     """It may mend its call, or go another way."""
     assert answer(look, arguments) == told
+
+
+class Key(BaseModel):
+    number: int
+
+
+def unlock(door: str) -> str:
+    """It reads a key nobody else sees."""
+    return str(Key.model_validate({"number": f"the secret of {door}"}))
+
+
+async def unlock_async(door: str) -> str:
+    return unlock(door)
+
+
+@pytest.mark.parametrize("tool", [unlock, unlock_async])
+def test_what_is_not_valid_inside_a_tool_is_the_tools_own_fault(tool: Callable[..., Any]) -> None:
+    """Not one of the arguments; what was not valid stays there."""
+    told = asyncio.run(call_async(tools_of([tool]), asked(tool.__name__, '{"door": "cellar"}')))
+    assert told == (
+        "error: ValidationError: number: Input should be a valid integer, "
+        "unable to parse string as an integer"
+    )
 
 
 def test_an_answer_that_is_no_json_is_told_too() -> None:
