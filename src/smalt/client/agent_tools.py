@@ -30,18 +30,18 @@ class Tool:
         """What the function answers to these arguments, a JSON object, as text for the model; or what went
         wrong, since the model may mend it. An answer that is no text is written as JSON."""
         try:
-            return _text(self._bound(arguments)())
+            return _sendable(_text(self._bound(arguments)()))
         except Exception as error:  # noqa: BLE001  a tool may raise anything; the conversation goes on
-            return _fault(error)
+            return _sendable(_fault(error))
 
     async def call_async(self, arguments: str) -> str:
         """The same; a function that is not async runs in a thread."""
         if not self.is_async:
             return await asyncio.to_thread(self.call, arguments)
         try:
-            return _text(await self._bound(arguments)())
+            return _sendable(_text(await self._bound(arguments)()))
         except Exception as error:  # noqa: BLE001  as above
-            return _fault(error)
+            return _sendable(_fault(error))
 
     def _bound(self, arguments: str) -> Callable[[], Any]:
         try:
@@ -143,6 +143,11 @@ def _unknown(name: str, tools: Iterable[str]) -> str:
 
 def _text(answer: object) -> str:
     return answer if isinstance(answer, str) else to_json(answer).decode()
+
+
+def _sendable(text: str) -> str:
+    """Half a surrogate pair, as in the names of some files, is no UTF-8."""
+    return text.encode(errors="replace").decode()
 
 
 def _fault(error: Exception) -> str:

@@ -154,6 +154,23 @@ def test_what_is_not_valid_inside_a_tool_is_the_tools_own_fault(tool: Callable[.
     )
 
 
+def test_what_cannot_be_sent_is_replaced() -> None:
+    """Names of files may hold such characters, and errors about them."""
+
+    def find(fails: bool) -> str:
+        if fails:
+            raise FileNotFoundError("caf\udce9")
+        return "caf\udce9"
+
+    async def find_async(fails: bool) -> str:
+        return find(fails)
+
+    for tool in (find, find_async):
+        for fails, told in (("false", "caf?"), ("true", "error: FileNotFoundError: caf?")):
+            given = asked(tool.__name__, f'{{"fails": {fails}}}')
+            assert asyncio.run(call_async(tools_of([tool]), given)) == told
+
+
 def test_an_answer_that_is_no_json_is_told_too() -> None:
     """The function's author reads of it in the conversation."""
 
