@@ -103,6 +103,12 @@ class Run:
         )
 
     @property
+    def _spent_tokens(self) -> int:
+        """An answer from memory spends none."""
+        told = [receipt.usage for receipt in self.receipts if receipt.usage and not receipt.cached]
+        return sum(usage.input_tokens + usage.output_tokens for usage in told)
+
+    @property
     def _cost_nusd(self) -> int | None:
         costs = [receipt.cost_nusd for receipt in self.receipts]
         known = [cost for cost in costs if cost is not None]
@@ -110,14 +116,13 @@ class Run:
 
     def _require_leave(self) -> None:
         """Raises if no further request may be made."""
-        limits, usage, cost_nusd = self.limits, self._usage, self._cost_nusd
+        limits, cost_nusd = self.limits, self._cost_nusd
         if self._rounds >= limits.rounds:
             raise RoundsExceeded(
                 f"the agent {self.agent!r} still calls tools after {limits.rounds} requests to its model"
             )
-        spent = usage.input_tokens + usage.output_tokens
-        if limits.tokens is not None and spent >= limits.tokens:
-            raise self._over(f"{limits.tokens:,} tokens", f"{spent:,}")
+        if limits.tokens is not None and self._spent_tokens >= limits.tokens:
+            raise self._over(f"{limits.tokens:,} tokens", f"{self._spent_tokens:,}")
         if limits.nusd is None or not self._rounds:
             return
         if cost_nusd is None:

@@ -4,6 +4,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from smalt.client.agent_run import Limits, Run, conversation, nusd, tokens
 from smalt.client.agent_tools import tools_of
@@ -99,6 +100,16 @@ def test_a_budget_of_tokens_is_kept_between_requests() -> None:
     assert stopped.value.message == (
         "this run of the agent 'narrator' has a budget of 220 tokens, and spent 220 in 2 requests"
     )
+
+
+def test_answers_from_memory_spend_no_budget() -> None:
+    """They stand in the usage all the same."""
+    run = run_of(tokens=150)
+    play_round(run, replace(receipt(Usage(100, 50)), cached=True))
+    play_round(run, receipt(Usage(100, 49)))
+    run.request("agent/narrator")
+    run.take(ANSWER, "stop")
+    assert run.result.usage == Usage(200, 99)
 
 
 def test_a_budget_of_money_is_kept_between_requests() -> None:
