@@ -62,8 +62,9 @@ class AgentBuilder:
         if self._built:
             raise ConfigurationError("this builder has built its agent: begin another with AgentBuilder()")
         settings = from_data({**self._data, "agents": {NAME: {"model": self._model}}})
+        agent = Agent(Fleet(settings), NAME, settings.agents, self._tools)
         self._built = True
-        return Agent(Fleet(settings), NAME, settings.agents, self._tools)
+        return agent
 
     def _with_llm(self, model: str, resource: dict[str, Any]) -> Self:
         if self._model is not None:

@@ -181,6 +181,14 @@ def test_req_1_10_a_mistake_is_one_clear_line(mistake: str) -> None:
         make(AgentBuilder())
 
 
+def test_req_1_10_a_builder_that_failed_has_not_built() -> None:
+    """It says again what is wrong."""
+    builder = AgentBuilder().with_openai_llm("k", "gpt-4o").with_tools(max)
+    for _ in range(2):
+        with pytest.raises(ConfigurationError, match=r"^the tool 'max' cannot be described to a model: "):
+            builder.build()
+
+
 def test_req_1_10_a_builder_builds_once() -> None:
     """Two agents would share what nobody sees; after a mistake it may be mended."""
     builder = AgentBuilder().with_openai_llm("k", "gpt-4o").with_circuit_breakers(failures=0)
