@@ -99,7 +99,9 @@ def get_azure_openai_embedding(
     client: openai.OpenAI | None, texts: Sequence[str], model_name: str = "text-embedding-3-small"
 ) -> list[list[float]]:
     """A vector for each text, in the order of the texts. `client` and errors: as for
-    `get_azure_openai_completion`."""
+    `get_azure_openai_completion`; ValueError for a single text, too."""
+    if isinstance(texts, str):
+        raise ValueError("texts must be a list of texts, got a single one: write [text]")  # noqa: TRY004  as without a client
     asking, deployment = _asking(client, model_name)
     with changed(on_wait=log_wait):
         answer = asking.embeddings.create(model=deployment, input=list(texts))

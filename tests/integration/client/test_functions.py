@@ -395,6 +395,15 @@ def test_req_0_10_embeddings(
     assert {entry["deployment"] for entry in azure.log()} == {"embed-prod"}
 
 
+def test_a_single_text_is_no_list(azure: Handle, client: AzureOpenAI) -> None:
+    """Its letters would be embedded one by one."""
+    with pytest.raises(
+        ValueError, match=r"^texts must be a list of texts, got a single one: write \[text\]$"
+    ):
+        embed(client, "the sea")
+    assert azure.log() == []
+
+
 def test_a_token_in_place_of_the_key(
     configured: None, monkeypatch: pytest.MonkeyPatch, azure: Handle
 ) -> None:
