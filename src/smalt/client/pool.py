@@ -10,9 +10,9 @@ from smalt.client.sdk import AzureOpenAI
 class AzureOpenAIClientPool:
     """Up to `pool_size` clients, made when they are first asked for and then given in turn.
 
-    All are over one fleet, which spreads their calls over its upstreams and shares limits and cooldowns
-    among them. `settings`: as for `get_azure_openai_client`. Safe for threads. Raises ValueError for a size
-    below 1.
+    Each has connections of its own, and one that was closed is replaced. All are over one fleet, which
+    spreads their calls over its upstreams and shares limits and cooldowns among them. `settings`: as for
+    `get_azure_openai_client`. Safe for threads. Raises ValueError for a size below 1.
     """
 
     def __init__(self, pool_size: int = 5, settings: SettingsLike | None = None) -> None:
@@ -27,11 +27,16 @@ class AzureOpenAIClientPool:
     def get_client(self) -> AzureOpenAI | None:
         """The next client; None, and a warning, while Azure OpenAI is not configured."""
         with self._lock:
-            if len(self.clients) < self.pool_size:
-                made = self.clients[0].copy() if self.clients else get_azure_openai_client(self._settings)
+            turn = self.current_index
+            if turn == len(self.clients) or self.clients[turn].is_closed():
+                made = self._made()
                 if made is None:
                     return None
-                self.clients.append(made)
-            client = self.clients[self.current_index]
-            self.current_index = (self.current_index + 1) % self.pool_size
-            return client
+                self.clients[turn : turn + 1] = [made]
+            self.current_index = (turn + 1) % self.pool_size
+            return self.clients[turn]
+
+    def _made(self) -> AzureOpenAI | None:
+        if self.clients:
+            return AzureOpenAI(fleet=self.clients[0].fleet)
+        return get_azure_openai_client(self._settings)

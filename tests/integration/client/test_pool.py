@@ -35,7 +35,12 @@ def test_req_0_13_round_robin(settings: AzureOpenAISettings) -> None:
     assert given[:5] == given[5:] == pool.clients
     assert len({id(client) for client in given}) == 5
     assert len({id(client.fleet) for client in pool.clients}) == 1
-    pool.clients[0].close()
+    close(pool)
+
+
+def close(pool: AzureOpenAIClientPool) -> None:
+    for client in pool.clients:
+        client.close()
 
 
 def test_req_0_13_unconfigured(caplog: pytest.LogCaptureFixture, azure: Handle) -> None:
@@ -61,7 +66,7 @@ def test_req_0_13_calls_spread_over_the_fleets_upstreams(azure: Handle, tmp_path
     azure.set("east", "down")
     for _ in range(10):
         assert complete(pool.get_client(), "gpt-4o", HELLO).choices
-    pool.clients[0].close()
+    close(pool)
 
 
 def test_threads_share_a_pool(settings: AzureOpenAISettings) -> None:
@@ -70,7 +75,24 @@ def test_threads_share_a_pool(settings: AzureOpenAISettings) -> None:
     with ThreadPoolExecutor(8) as threads:
         given = Counter(map(id, threads.map(lambda _: pool.get_client(), range(30))))
     assert sorted(given.values()) == [10, 10, 10]
-    pool.clients[0].close()
+    close(pool)
+
+
+def test_a_client_may_be_closed(azure: Handle, settings: AzureOpenAISettings) -> None:
+    """The others go on, and when its turn comes it is replaced; the fleet stays the same."""
+    settings.gpt4o_deployment_name = "gpt-4o-prod"
+    pool = AzureOpenAIClientPool(2, settings)
+    first, second = pool.get_client(), pool.get_client()
+    assert first is not None
+    first.close()
+    assert complete(second, "gpt-4o", HELLO).choices
+    for _ in range(4):
+        client = pool.get_client()
+        assert client is not None
+        with client:
+            assert complete(client, "gpt-4o", HELLO).choices
+    assert len(pool.clients) == 2
+    assert first.fleet.usage()["default/gpt-4o-prod"].calls == len(azure.log()) == 5
 
 
 def test_a_pool_without_room() -> None:
