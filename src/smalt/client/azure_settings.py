@@ -23,7 +23,8 @@ SETTING_OF: Final = {
 
 
 class SettingsLike(Protocol):
-    """Any object with these attributes, and the deployments of `AzureOpenAISettings`, can be given."""
+    """Any object with these attributes can be given, with those deployments of `AzureOpenAISettings` that it
+    has."""
 
     @property
     def endpoint(self) -> str | None: ...
@@ -104,10 +105,11 @@ def deployment_of(model: str, own: SettingsLike | None) -> str:
             f"the model {model!r} is none of {', '.join(MODEL_DEPLOYMENT_MAP)}",
             resolution=("Ask for one of these, or add the model to smalt.MODEL_DEPLOYMENT_MAP.",),
         )
-    setting = SETTING_OF.get(model)
-    deployment: str | None = look_up() if own is None or setting is None else getattr(own, setting)
+    setting = None if own is None else SETTING_OF.get(model)
+    deployment: str | None = look_up() if setting is None else getattr(own, setting, None)
     if not deployment:
-        source = next((v.name for v in VARIABLES if v.model == model), "its entry in MODEL_DEPLOYMENT_MAP")
+        variable = next((v.name for v in VARIABLES if v.model == model), "its entry in MODEL_DEPLOYMENT_MAP")
+        source = variable if setting is None else f"{setting} of the client's settings"
         raise ModelNotAvailableError(
             f"the model {model!r} has no deployment: {source} names none", resolution=(f"Set {source}.",)
         )

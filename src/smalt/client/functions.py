@@ -124,7 +124,7 @@ def _asking(client: openai.OpenAI | None, model_name: str) -> tuple[openai.OpenA
 def _known_deployments(told: SettingsLike) -> dict[str, dict[str, str]]:
     """Deployments whose model the settings tell. Others are known by their name: those called as their model,
     which need not be there, and those for several models."""
-    names = {model: getattr(told, setting) for model, setting in SETTING_OF.items()}
+    names = {model: getattr(told, setting, None) for model, setting in SETTING_OF.items()}
     named = [*names, *names.values()]
     return {name: {"model": model} for model, name in names.items() if name and named.count(name) == 1}
 

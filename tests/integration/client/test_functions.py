@@ -211,6 +211,21 @@ def test_settings_of_a_client_are_its_own(azure: Handle, client: AzureOpenAI) ->
     assert receipt.cost_nusd
 
 
+def test_settings_need_not_name_every_deployment(azure: Handle) -> None:
+    """What an object does not have, its client cannot be asked for."""
+    told = SimpleNamespace(endpoint=azure.url("east"), api_key=azure.key("east"), api_version=None)
+    client = get_client(told)
+    assert client is not None
+    with client:
+        with pytest.raises(
+            ModelNotAvailableError,
+            match=r"'gpt-4o' has no deployment: gpt4o_deployment_name of the client's settings names none$",
+        ):
+            complete(client, "gpt-4o", HELLO)
+        told.gpt4o_deployment_name = "gpt-4o-prod"
+        assert complete(client, "gpt-4o", HELLO).choices
+
+
 def no_deployments() -> dict[str, None]:
     return dict.fromkeys(azure_settings.SETTING_OF.values())
 
