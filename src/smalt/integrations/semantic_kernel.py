@@ -15,6 +15,7 @@ from smalt.client.explain import raised
 from smalt.client.fleet import Fleet
 from smalt.config import Settings
 from smalt.config.document import meant
+from smalt.config.freeze import DEFAULT_RESOURCE, has_residency
 from smalt.errors import ConfigurationError, MissingExtra, ModelNotAvailableError
 from smalt.types import AGENT_PREFIX, Operation
 from smalt.wire.models import infer_model, model_data
@@ -142,7 +143,7 @@ def _embedding_model(settings: Settings, named: str | None) -> str | None:
     known = _embedding_models(settings)
     if named is not None:
         deployed = {model for model, _ in _deployed(settings)} | settings.models.keys()
-        if named not in deployed:
+        if named not in deployed and not _serves_any(settings):
             raise ConfigurationError(
                 f"embedding_model: no deployment serves '{named}'{meant(named, deployed)}"
             )
@@ -167,6 +168,12 @@ def _deployed(settings: Settings) -> Iterator[tuple[str, str]]:
     for resource in settings.resources.values():
         for name, deployment in resource.deployments.items():
             yield deployment.model, name
+
+
+def _serves_any(settings: Settings) -> bool:
+    """Whether there is a resource that lists no deployments, so that which it has is known by asking."""
+    default = settings.resources.get(DEFAULT_RESOURCE)
+    return default is not None and not default.deployments and not has_residency(settings)
 
 
 class _Classes(NamedTuple):

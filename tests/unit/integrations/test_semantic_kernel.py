@@ -73,6 +73,21 @@ def test_of_several_embedding_models_one_is_chosen() -> None:
     assert services(several, "text-embedding-3-large")[1].model == "text-embedding-3-large"
 
 
+def test_the_default_resource_serves_any_embedding_model() -> None:
+    """If it lists no deployments; but not where a model has to stay in a region."""
+    key = {"endpoint": "https://contoso.openai.azure.com", "api_keys": ["example"]}
+    deployments = {"gpt-4o-prod": {"model": "gpt-4o", "sku": "Standard"}}
+    east = {**key, "region": "eastus", "deployments": deployments}
+    told: dict[str, Any] = {
+        "resources": {"east": east, "default": key},
+        "agents": {"narrator": {"model": "gpt-4o"}},
+    }
+    assert services(from_data(told), "vectors")[1] == Service("narrator-embedding", "vectors", embeds=True)
+    bound = {"models": {"gpt-4o": {"residency": "us"}}, "residency": {"us": ["eastus"]}}
+    with pytest.raises(ConfigurationError, match="no deployment serves 'vectors'"):
+        services(from_data({**told, **bound}), "vectors")
+
+
 def test_req_3_21_what_is_wrong_is_named() -> None:
     """No agents, an unknown embedding model: a line each that says so."""
     with pytest.raises(ConfigurationError, match="no agents: name at least one"):
