@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import smalt
+from smalt import errors
+from smalt.client.agent_answers import AgentStream, AsyncAgentStream
 from smalt.client.agents import RunOptions
 from smalt.client.answers import Chunk, Response, TokenUsage, ToolCall
 from smalt.client.explain import Explanation
@@ -164,9 +166,9 @@ made again. This page is generated from `smalt.errors` by `tools/generate_refere
 LIBRARY = """\
 # The library
 
-Everything here is imported from `smalt`, and nothing is loaded before it is used. How to begin:
-[First steps with the library](../tutorials/library.md). This page is generated from the docstrings by
-`tools/generate_reference.py`.
+What is called `smalt.…` here is imported from `smalt`, and nothing is loaded before it is used; the other
+classes are what calls give. How to begin: [First steps with the library](../tutorials/library.md). This page
+is generated from the docstrings by `tools/generate_reference.py`.
 
 ## Clients
 
@@ -212,11 +214,14 @@ Context managers, for threads and tasks alike: what is said holds for the calls 
 
 Imported from `smalt.integrations.semantic_kernel`; needs `pip install semantic-kernel`.
 
-**`KernelManager`**: {kernel}
+{kernel}
 ## Settings and errors
 
 `smalt.Settings` is `smalt.yaml` as an object, for `Fleet(settings)`: `Settings.model_validate` takes the same
-words ([every setting](configuration.md)). `smalt.SmaltError` is the root of [all errors](errors.md).
+words ([every setting](configuration.md)).
+
+`smalt.SmaltError` is the root of [all errors](errors.md). They are imported from `smalt.errors`, as by
+`from smalt.errors import BudgetExceeded`; from `smalt`, too: {errors}.
 """
 
 
@@ -246,18 +251,21 @@ def library_page() -> str:
             ]
         ),
         settings=_doc(smalt.AzureOpenAISettings),
-        fleet=f"{_doc(smalt.Fleet)}\n\n" + "".join(_methods(smalt.Fleet)),
+        fleet=_function(smalt.Fleet) + "".join(_methods(smalt.Fleet)),
         agents="".join(_agents()),
         around="".join(map(_function, (smalt.tag, smalt.session, smalt.receipts, smalt.progress))),
         after="".join(map(_function, (smalt.receipt, smalt.explain))),
         values="".join(_value(value) for value in values),
-        kernel=f"{_doc(KernelManager)}\n\n" + "".join(_methods(KernelManager)),
+        kernel=_function(KernelManager, "") + "".join(_methods(KernelManager)),
+        errors=", ".join(f"`{name}`" for name in smalt.__all__ if hasattr(errors, name)),
     )
 
 
 def _agents() -> Iterator[str]:
     yield from (f"**`smalt.Agent`**: {_doc(smalt.Agent)}\n\n", *_methods(smalt.Agent))
     yield f"`options` of runs, all by name: {_doc(RunOptions)}\n\n"
+    for stream in (AgentStream, AsyncAgentStream):
+        yield from (f"**`{stream.__name__}`**: {_doc(stream)}\n\n", *_methods(stream))
     yield from (f"**`smalt.AgentBuilder`**: {_doc(smalt.AgentBuilder)}\n\n", *_methods(smalt.AgentBuilder))
     yield _value(smalt.AgentResult)
 
@@ -278,9 +286,11 @@ def _function(function: Any, prefix: str = "smalt.") -> str:
 
 def _methods(cls: type[Any]) -> Iterator[str]:
     for name, member in vars(cls).items():
+        if name.startswith("_"):
+            continue
         if isinstance(member, property):
             yield f"**`.{name}`**: {_doc(member)}\n\n"
-        elif not name.startswith("_"):
+        else:
             is_static = isinstance(member, classmethod)
             yield _function(getattr(cls, name), f"{cls.__name__}." if is_static else ".")
 

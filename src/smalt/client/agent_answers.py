@@ -65,7 +65,7 @@ class AgentStream:
 
     @property
     def result(self) -> AgentResult:
-        """Raises SmaltError before the end."""
+        """What the run came to. Raises SmaltError before the end."""
         return self._run.result
 
     def __iter__(self) -> Self:
@@ -75,6 +75,7 @@ class AgentStream:
         return next(self._pieces)
 
     def close(self) -> None:
+        """End the run where it is; what was under way is left."""
         self._pieces.close()
 
     def __enter__(self) -> Self:
@@ -93,7 +94,7 @@ class AsyncAgentStream:
 
     @property
     def result(self) -> AgentResult:
-        """Raises SmaltError before the end."""
+        """What the run came to. Raises SmaltError before the end."""
         return self._run.result
 
     def __aiter__(self) -> Self:
@@ -103,6 +104,7 @@ class AsyncAgentStream:
         return await anext(self._pieces)
 
     async def aclose(self) -> None:
+        """See `AgentStream.close`."""
         await self._pieces.aclose()
 
     async def __aenter__(self) -> Self:

@@ -86,12 +86,12 @@ class Agent:
         return run.result
 
     def stream(self, message: Said, **options: Unpack[RunOptions]) -> AgentStream:
-        """The agent's words as they come, also those it says before it calls a tool."""
+        """An `AgentStream`: the agent's words as they come, also those it says before it calls a tool."""
         run = self._begin_sync(message, options)
         return AgentStream(run, self._pieces(run))
 
     def stream_async(self, message: Said, **options: Unpack[RunOptions]) -> AsyncAgentStream:
-        """The same for `async for`."""
+        """The same for `async for`: an `AsyncAgentStream`, not to be awaited itself."""
         run = self._begin(message, options)
         return AsyncAgentStream(run, self._async_pieces(run))
 

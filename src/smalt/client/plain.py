@@ -28,12 +28,7 @@ logger = logging.getLogger("smalt.client")
 
 
 class _OneDeployment(ABC):
-    """What the two clients share.
-
-    `model_name`: the model behind the deployment, None if neither argument nor name tells it: then nothing is
-    known of prices and limits. `fleet`: of this one deployment; its `usage()` and `status()` tell what was
-    done.
-    """
+    """What the two clients share."""
 
     def __init__(  # noqa: PLR0913  the promised signature
         self,
@@ -86,6 +81,10 @@ class Client(_OneDeployment):
     until it expires): the key wins, with a warning. `model_name`: for the cost, where the deployment's name
     does not tell it. `max_tokens`: 1 to 128,000; `temperature`: 0 to 2; both can be given per call.
     `timeout_s`: 1 to 600, how long Azure may be silent; no wait for another try goes beyond it.
+
+    Attributes: `endpoint`; `deployment`; `model_name`, the model behind it, None if neither argument nor name
+    tells it: then nothing is known of prices and limits; `fleet`, of this one deployment: its `usage()` and
+    `status()` tell what was done.
 
     Raises InvalidEndpoint, InvalidDeployment, MissingAuth and, for a number out of its range, InvalidRequest.
     """

@@ -1,8 +1,11 @@
 """The generated files follow the schema."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
+
+import smalt
 
 ROOT = Path(__file__).parents[3]
 TOOL = ROOT / "tools" / "generate_reference.py"
@@ -36,6 +39,15 @@ def test_stale_files_are_named_and_written(tmp_path: Path) -> None:
     assert run(tool).returncode == 0
     assert run(tool, "--check").returncode == 0
     assert (tmp_path / FILES[0]).read_text() == (ROOT / FILES[0]).read_text()
+
+
+def test_the_library_page_names_what_can_be_imported() -> None:
+    """All of it, and nothing private; errors by their table."""
+    page = (ROOT / FILES[2]).read_text()
+    named = set(re.findall(r"`smalt\.([A-Za-z]\w*)", page)) - {"yaml", "errors", "integrations"}
+    assert named <= set(smalt.__all__)
+    assert [name for name in smalt.__all__ if name not in named and f"`{name}`" not in page] == []
+    assert re.findall(r"\*\*`[\w.]*\b_\w+|\*\*`\._\w+", page) == []
 
 
 def test_what_is_not_built_is_marked() -> None:
