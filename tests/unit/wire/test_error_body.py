@@ -55,6 +55,12 @@ def test_an_error_as_an_event() -> None:
     assert event.count(b"\n") == 2
 
 
+def test_what_came_of_a_broken_stream_is_in_its_event() -> None:
+    """Nothing is said of it where nothing came, or where it is not kept."""
+    assert b'"partial":"Once upon"' in error_event(StreamInterrupted("broken", partial="Once upon"))
+    assert b"partial" not in error_event(StreamInterrupted("broken"))
+
+
 def test_sdks_do_not_retry() -> None:
     """Every final error forbids the SDK to try again."""
     assert error_headers(InvalidRequest("bad")) == [
