@@ -109,7 +109,7 @@ class Hop:
             connect_s=outbound.connect_s,
             limit_s=outbound.answer_s,
         )
-        if _is_event_stream(response):
+        if response.is_event_stream:
             return _answer(response, outbound, stream=Stream(response, outbound.idle_s))
         try:
             body = response.whole()
@@ -149,7 +149,7 @@ class AsyncHop:
             connect_s=outbound.connect_s,
             limit_s=outbound.answer_s,
         )
-        if _is_event_stream(response):
+        if response.is_event_stream:
             return _answer(response, outbound, stream=AsyncStream(response, outbound.idle_s))
         try:
             body = await response.whole(LARGEST_WHOLE)
@@ -191,7 +191,7 @@ def _answer(
 
 def _plain(http: ModuleType, response: Received, body: bytes) -> bytes:
     """Some servers compress although they were asked not to."""
-    if not _header(response, b"content-encoding"):
+    if not response.header(b"content-encoding"):
         return body
     try:
         decoded: bytes = http.Response(200, headers=response.headers, content=body).content
@@ -202,7 +202,7 @@ def _plain(http: ModuleType, response: Received, body: bytes) -> bytes:
 
 def _plain_piece(response: Received) -> Callable[[bytes], bytes]:
     """The same for the pieces of a stream, one after the other; gzip and deflate only."""
-    if _header(response, b"content-encoding") in {b"", b"identity"}:
+    if response.header(b"content-encoding") in {b"", b"identity"}:
         return bytes
     decompress = zlib.decompressobj(_GZIP_OR_ZLIB).decompress
 
@@ -217,11 +217,3 @@ def _plain_piece(response: Received) -> Callable[[bytes], bytes]:
 
 def _undecodable(error: Exception) -> SendFailed:
     return SendFailed(FailureKind.TRUNCATED, f"the answer cannot be decompressed: {error}")
-
-
-def _is_event_stream(response: Received) -> bool:
-    return response.status < 300 and _header(response, b"content-type").startswith(b"text/event-stream")
-
-
-def _header(response: Received, name: bytes) -> bytes:
-    return next((value.lower() for key, value in response.headers if key == name), b"")

@@ -11,14 +11,13 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from smalt.dispatch.connection import Connection, Received, reason, trust
+from smalt.dispatch.connection import CLOSED, Connection, Received, connecting, not_connected, trust
 from smalt.dispatch.run import SendFailed
 from smalt.dispatch.target import Origin
 from smalt.types import FailureKind
 
 READ_BYTES: Final = 64 * 1024
 LONGEST_S: Final = 1e6  # for a socket
-CLOSED: Final = "smalt is shutting down"
 ResultT = TypeVar("ResultT")
 
 
@@ -69,21 +68,14 @@ class BlockingConnections:
             plug.connection.kill()
 
     def _connect(self, origin: Origin, connect_s: float) -> "Plug":
-        where = f"{origin.host}:{origin.port}"
-        try:
+        with connecting(origin, connect_s):
             sock = self._open(origin, connect_s)
-        except TimeoutError:
-            text = f"connecting to {where} took longer than {connect_s:g} s"
-            raise SendFailed(FailureKind.CONNECT, text) from None
-        except (OSError, UnicodeError) as error:  # refused, unreachable, TLS; a host that is no name
-            text = f"cannot connect to {where}: {reason(error)}"
-            raise SendFailed(FailureKind.CONNECT, text) from None
         plug = Plug(sock, origin, self._put_back, self._forget)
         with self._lock:
             self._all.add(plug)
         if self._closed:
             plug.connection.kill()
-            raise SendFailed(FailureKind.CONNECT, f"cannot connect to {where}: {CLOSED}")
+            raise not_connected(origin, CLOSED)
         return plug
 
     def _open(self, origin: Origin, connect_s: float) -> socket.socket:

@@ -13,7 +13,8 @@ import os
 import socket
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final, Generic, TypeVar
 
 import httptools
@@ -25,6 +26,7 @@ from smalt.types import FailureKind
 
 KEEP_ALIVE_S: Final = 60  # TCP's own probes
 IDLE_S: Final = 55.0  # load balancers close idle connections after a minute or more; ours close first
+CLOSED: Final = "smalt is shutting down"
 LARGEST_HEAD: Final = 64 * 1024  # bytes of headers, and of anything else between two pieces of a body
 ReceivedT = TypeVar("ReceivedT", bound="Received")
 
@@ -43,6 +45,15 @@ class Received:
     @property
     def has_head(self) -> bool:
         return self.status != 0
+
+    @property
+    def is_event_stream(self) -> bool:
+        """Of an answer that is no error."""
+        return 200 <= self.status < 300 and self.header(b"content-type").startswith(b"text/event-stream")
+
+    def header(self, name: bytes) -> bytes:
+        """Its value in lower case; empty if there is none."""
+        return next((value.lower() for known, value in self.headers if known == name), b"")
 
     def close(self) -> None:
         """Stop caring; an answer that has not ended takes its connection with it."""
@@ -247,6 +258,22 @@ def keep_alive(sock: socket.socket | None) -> None:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEP_ALIVE_S)
 
 
+@contextmanager
+def connecting(origin: Origin, connect_s: float) -> Iterator[None]:
+    """What goes wrong inside was before anything was sent. Raises SendFailed."""
+    try:
+        yield
+    except TimeoutError:
+        text = f"connecting to {origin.host}:{origin.port} took longer than {connect_s:g} s"
+        raise SendFailed(FailureKind.CONNECT, text) from None
+    except (OSError, UnicodeError) as error:  # refused, unreachable, TLS; a host that is no name
+        raise not_connected(origin, _reason(error)) from None
+
+
+def not_connected(origin: Origin, reason: str) -> SendFailed:
+    return SendFailed(FailureKind.CONNECT, f"cannot connect to {origin.host}:{origin.port}: {reason}")
+
+
 def trust(make: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
     """Raises ConfigurationError if the certificates cannot be read."""
     try:
@@ -255,7 +282,7 @@ def trust(make: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
         raise ConfigurationError(f"the trusted certificates cannot be read: {error}") from None
 
 
-def reason(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     """In the system's words where it is the system's error: event loops have their own."""
     if not isinstance(error, OSError):
         return str(error)

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Final
 
-from smalt.dispatch.connection import Connection, Received, reason, trust
+from smalt.dispatch.connection import CLOSED, Connection, Received, connecting, not_connected, trust
 from smalt.dispatch.run import SendFailed
 from smalt.dispatch.target import Origin
 from smalt.types import FailureKind
@@ -68,10 +68,9 @@ class Connections:
         return None
 
     async def _connect(self, origin: Origin, connect_s: float) -> "Wire":
-        where = f"{origin.host}:{origin.port}"
         loop = asyncio.get_running_loop()
         tls = self._tls_context() if origin.tls else None
-        try:
+        with connecting(origin, connect_s):
             async with asyncio.timeout(connect_s):
                 _, connection = await loop.create_connection(
                     lambda: Connection(origin, partial(Response, loop), self._put_back, self._forget),
@@ -80,16 +79,9 @@ class Connections:
                     ssl=tls,
                     server_hostname=origin.host if tls else None,
                 )
-        except TimeoutError:
-            text = f"connecting to {where} took longer than {connect_s:g} s"
-            raise SendFailed(FailureKind.CONNECT, text) from None
-        except (OSError, UnicodeError) as error:  # refused, unreachable, TLS; a host that is no name
-            text = f"cannot connect to {where}: {reason(error)}"
-            raise SendFailed(FailureKind.CONNECT, text) from None
         if self._closed or not connection.is_open:
             connection.kill()
-            by = "smalt is shutting down" if self._closed else "the connection was closed at once"
-            raise SendFailed(FailureKind.CONNECT, f"cannot connect to {where}: {by}")
+            raise not_connected(origin, CLOSED if self._closed else "the connection was closed at once")
         self._all.add(connection)
         return connection
 

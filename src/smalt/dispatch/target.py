@@ -110,19 +110,16 @@ class Target:
             if told is not body:
                 body = told
                 rewrites.append("instructions")
+        model = _data(self.models.get(deployment, deployment), deployment)
         defaults = self.defaults.get(facts.model)
         if defaults is not None:
-            body, filled = fill(body, facts.operation, defaults, self._model(deployment))
+            body, filled = fill(body, facts.operation, defaults, model)
             rewrites += filled
         if self.adapt:
-            model = self._model(deployment)
             body, adaptations, renamed = adapt(body, facts, model, azure=self.api != "openai")
             rewrites += adaptations
         path = self._path(facts.operation, deployment, version)
         return Outgoing(path, body, tuple(rewrites), renamed)
-
-    def _model(self, deployment: str) -> ModelData | None:
-        return _data(self.models.get(deployment, deployment), deployment)
 
     def _named_by_path(self, operation: Operation, version: str) -> bool:
         if self.api != "classic":

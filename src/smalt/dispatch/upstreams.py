@@ -51,7 +51,7 @@ class Upstreams:
 async def _take(response: Response) -> Answer[Response]:
     """Streams stay streams, the rest is taken whole; a body too large for that becomes a stream too."""
     failed = not 200 <= response.status < 300
-    if not failed and _is_event_stream(response):
+    if response.is_event_stream:
         return Answer(response.status, response.headers, stream=response)
     try:
         body = await response.whole(LARGEST_ERROR if failed else LARGEST_WHOLE)
@@ -80,10 +80,3 @@ async def _begun(response: Response, stream: WatchedStream) -> WatchedStream:
         response.close()
         raise
     return stream
-
-
-def _is_event_stream(response: Response) -> bool:
-    return any(
-        name == b"content-type" and value.lower().startswith(b"text/event-stream")
-        for name, value in response.headers
-    )
