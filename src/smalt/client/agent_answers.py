@@ -5,19 +5,13 @@ from typing import Any, Self
 
 from smalt.client.agent_run import AgentResult, Message, Run
 from smalt.client.agent_tools import ToolCall
+from smalt.client.tool_call_pieces import Called, ToolCallPieces
 
 
 def whole(choice: Any) -> tuple[Message, str]:
     """The message of a choice of the SDK, and why it ended."""
     said = choice.message
-    calls = [
-        {
-            "id": call.id,
-            "type": "function",
-            "function": {"name": call.function.name, "arguments": call.function.arguments},
-        }
-        for call in said.tool_calls or ()
-    ]
+    calls = [Called(call.id, call.function.name, call.function.arguments) for call in said.tool_calls or ()]
     return _message(said.content or said.refusal, calls), choice.finish_reason
 
 
@@ -26,7 +20,7 @@ class Streamed:
 
     def __init__(self) -> None:
         self._pieces: list[str] = []
-        self._calls: dict[int, dict[str, Any]] = {}
+        self._calls = ToolCallPieces()
         self._finish_reason = ""
 
     def add(self, chunk: Any) -> str:
@@ -36,8 +30,7 @@ class Streamed:
             delta = choice.delta
             if delta is None:
                 continue
-            for piece in delta.tool_calls or ():
-                self._add_to_call(piece)
+            self._calls.add(delta)
             text: str = delta.content or delta.refusal or ""
             self._pieces.append(text)
             return text
@@ -45,15 +38,7 @@ class Streamed:
 
     @property
     def whole(self) -> tuple[Message, str]:
-        calls = [call for _, call in sorted(self._calls.items())]
-        return _message("".join(self._pieces), calls), self._finish_reason
-
-    def _add_to_call(self, piece: Any) -> None:
-        empty = {"id": "", "type": "function", "function": {"name": "", "arguments": ""}}
-        call = self._calls.setdefault(piece.index, empty)
-        call["id"] = piece.id or call["id"]
-        call["function"]["name"] += piece.function.name or ""
-        call["function"]["arguments"] += piece.function.arguments or ""
+        return _message("".join(self._pieces), self._calls.whole), self._finish_reason
 
 
 class AgentStream:
@@ -114,8 +99,12 @@ class AsyncAgentStream:
         await self.aclose()
 
 
-def _message(text: str | None, calls: Sequence[ToolCall]) -> Message:
+def _message(text: str | None, calls: Sequence[Called]) -> Message:
     """Only beside calls of tools may the text be missing."""
-    if calls:
-        return {"role": "assistant", "content": text or None, "tool_calls": calls}
-    return {"role": "assistant", "content": text or ""}
+    if not calls:
+        return {"role": "assistant", "content": text or ""}
+    asked: list[ToolCall] = [
+        {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
+        for call_id, name, arguments in calls
+    ]
+    return {"role": "assistant", "content": text or None, "tool_calls": asked}

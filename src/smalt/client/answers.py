@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from smalt.client.tool_call_pieces import ToolCallPieces
 from smalt.errors import SmaltError
 from smalt.types import CallRecord, Usage
 
@@ -56,26 +57,23 @@ class Chunk:
 
 @dataclass(slots=True)
 class Gathering:
-    """A streamed answer as far as it has come. `calls`: id, name and arguments by index."""
+    """A streamed answer as far as it has come."""
 
     message: str = ""
-    calls: dict[int, list[str]] = field(default_factory=dict)
+    calls: ToolCallPieces = field(default_factory=ToolCallPieces)
 
     def add(self, event: Any) -> str:
         """The new text of an event of the SDK's stream."""
         if not event.choices:
             return ""
         delta = event.choices[0].delta
-        for call in delta.tool_calls or ():
-            parts = self.calls.setdefault(call.index, ["", "", ""])
-            told = (call.id, call.function.name, call.function.arguments)
-            parts[:] = [known + (new or "") for known, new in zip(parts, told, strict=True)]
+        self.calls.add(delta)
         text = delta.content or ""
         self.message += text
         return text
 
     def response(self, record: CallRecord) -> Response:
-        return _response(self.message, record, [tool_call(*parts) for parts in self.calls.values()])
+        return _response(self.message, record, [tool_call(*called) for called in self.calls.whole])
 
 
 def whole(answer: Any, record: CallRecord) -> Response:
