@@ -39,6 +39,13 @@ class RunOptions(TypedDict, total=False):
     budget_usd: Decimal | str | int
 
 
+def require_agent(name: str, agents: Mapping[str, "schema.Agent"]) -> None:
+    """Raises ModelNotAvailableError if the settings have no such agent."""
+    if name not in agents:
+        known = ", ".join(agents) or "none; name it under agents in smalt.yaml"
+        raise ModelNotAvailableError(f"no agent is named {name!r}; there are: {known}")
+
+
 class Agent:
     """Made by `fleet.agent(name)`. Safe for threads and event loops; runs share nothing but connections.
 
@@ -55,9 +62,7 @@ class Agent:
         agents: Mapping[str, "schema.Agent"],
         tools: Sequence[Callable[..., Any]] = (),
     ) -> None:
-        if name not in agents:
-            known = ", ".join(agents) or "none; name it under agents in smalt.yaml"
-            raise ModelNotAvailableError(f"no agent is named {name!r}; there are: {known}")
+        require_agent(name, agents)
         self.fleet = fleet
         self.name = name
         self.model = AGENT_PREFIX + name

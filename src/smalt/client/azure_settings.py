@@ -9,9 +9,9 @@ from typing import Any, Final, Protocol
 from smalt.config.environment import VARIABLES, read_environment
 from smalt.config.fill import with_dotenv
 from smalt.config.freeze import DEFAULT_RESOURCE
+from smalt.config.schema import DEFAULT_VERSION
 from smalt.errors import ModelNotAvailableError
 
-DEFAULT_VERSION: Final = "2024-10-21"
 SETTING_OF: Final = {
     "gpt-4o": "gpt4o_deployment_name",
     "gpt-4o-mini": "gpt4o_mini_deployment_name",

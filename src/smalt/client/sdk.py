@@ -15,11 +15,11 @@ from smalt.client.explain import annotated
 from smalt.client.fleet import Fleet
 from smalt.client.transports import library_of_the_sdk, transport_classes
 from smalt.config import from_data
+from smalt.config.schema import DEFAULT_VERSION
 from smalt.errors import ConfigurationError
 
 NOWHERE = "https://smalt.invalid"
 PLACEHOLDER_KEY = "held-by-the-fleet"
-DEFAULT_VERSION = "2024-10-21"
 
 _OUR_CLIENTS: WeakSet[Any] = WeakSet()
 

@@ -33,6 +33,8 @@ from smalt.config.numbers import (
 from smalt.core.budgets import Period
 from smalt.core.settings import StrategyName
 
+DEFAULT_VERSION = "2024-10-21"  # of the classic API
+
 
 def _as_pool(value: object) -> object:
     return (value,) if isinstance(value, str) else value
@@ -160,7 +162,7 @@ class Resource(Section):
         description="`auto`: the classic API at api_version for what it has, v1 for the rest.",
     )
     api_version: str = Field(
-        default="2024-10-21",
+        default=DEFAULT_VERSION,
         description="Version of the classic API: YYYY-MM-DD or YYYY-MM-DD-preview; or v1, preview, latest.",
     )
     api_keys: Secrets = Field(

@@ -11,12 +11,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
+from smalt.client.agents import require_agent
 from smalt.client.explain import raised
 from smalt.client.fleet import Fleet
 from smalt.config import Settings
 from smalt.config.document import meant
 from smalt.config.freeze import DEFAULT_RESOURCE, has_residency
-from smalt.errors import ConfigurationError, MissingExtra, ModelNotAvailableError
+from smalt.errors import ConfigurationError, MissingExtra
 from smalt.types import AGENT_PREFIX, Operation
 from smalt.wire.models import infer_model, model_data
 
@@ -74,9 +75,8 @@ class KernelManager:
         ModelNotAvailableError if there is no such agent.
         """
         settings = self.fleet.settings
-        if agent is not None and agent not in settings.agents:
-            names = ", ".join(settings.agents)
-            raise ModelNotAvailableError(f"no agent is named {agent!r}; there are: {names}")
+        if agent is not None:
+            require_agent(agent, settings.agents)
         kernel: Kernel = self._classes.kernel()
         for service in services(settings, self._embedding_model, agent):
             service_class = self._classes.embedding if service.embeds else self._classes.chat
