@@ -1,6 +1,5 @@
 """Whether settings make sense together. Every problem is found, none stops the search."""
 
-import re
 from collections.abc import Collection, Iterator, Sequence
 from datetime import date
 
@@ -10,15 +9,20 @@ from smalt.config.agents import of_agents
 from smalt.config.check_routes import of_routes, of_unserved
 from smalt.config.document import Document, Finding, KeyPath, meant
 from smalt.config.freeze import DEFAULT_RESOURCE
-from smalt.config.schema import Budget, Deployment, Identity, Resource, Settings
+from smalt.config.identity import Identity
+from smalt.config.references import fault_of, reference
+from smalt.config.schema import Budget, Deployment, Resource, Settings
 from smalt.config.shape import shape
 from smalt.config.unbuilt import MESSAGE, unbuilt
 from smalt.config.upstreams import is_provisioned
 from smalt.errors import InvalidDeployment, InvalidEndpoint, MissingAuth
 
-_SOURCES_TO_COME = re.compile(r"keyring:|@Microsoft\.KeyVault\(|https://[^/]+\.vault\.")
-
 MOST_KEYS = 2
+_SOURCES = {"file": "a file", "keyring": "a keyring", "vault": "a Key Vault"}
+_NEEDED = {
+    "client_secret": ("tenant_id", "client_id", "client_secret"),
+    "client_certificate": ("tenant_id", "client_id", "certificate_file"),
+}
 
 
 def check(document: Document) -> Settings:
@@ -49,6 +53,8 @@ def _findings(settings: Settings) -> Iterator[Finding]:
         yield Finding(("resources",), "at least one resource is required")
     for name, resource in settings.resources.items():
         yield from _of_resource(name, resource, settings.quotas)
+    if settings.key_vault.identity is not None:
+        yield from _of_identity(("key_vault", "identity"), settings.key_vault.identity)
     yield from of_routes(settings)
     yield from _of_prices(settings)
     yield from of_agents(settings.agents)
@@ -89,7 +95,7 @@ def _of_api_keys(path: KeyPath, resource: Resource) -> Iterator[Finding]:
     elif not resource.api_keys and not resource.identity:
         yield Finding(path, "either APIKey or EntraToken must be provided", MissingAuth)
     for key in resource.api_keys:
-        yield from _of_secret(path, key)
+        yield from _of_secret(path, key, ("file", "keyring", "vault"))
     if len(resource.api_keys) > MOST_KEYS:
         yield Finding(path, f"{len(resource.api_keys)} keys; two at most, as a resource of Azure has")
     elif len(set(resource.api_keys)) < len(resource.api_keys):
@@ -97,22 +103,29 @@ def _of_api_keys(path: KeyPath, resource: Resource) -> Iterator[Finding]:
 
 
 def _of_identity(path: KeyPath, identity: Identity) -> Iterator[Finding]:
-    if identity.kind != "token":
-        yield Finding(path, MESSAGE)
-    elif identity.token is None:
+    for name in _NEEDED.get(identity.kind, ()):
+        if not getattr(identity, name):
+            yield Finding((*path, name), f"{name} is required for the kind {identity.kind}", MissingAuth)
+    if identity.kind == "token" and identity.token is None:
         yield Finding(path, "either APIKey or EntraToken must be provided", MissingAuth)
-    else:
+    if identity.token is not None:
         yield from _of_secret((*path, "token"), identity.token)
+    if identity.client_secret is not None:
+        yield from _of_secret((*path, "client_secret"), identity.client_secret, ("file", "keyring"))
 
 
-def _of_secret(path: KeyPath, secret: SecretStr) -> Iterator[Finding]:
+def _of_secret(path: KeyPath, secret: SecretStr, kinds: Collection[str] = ()) -> Iterator[Finding]:
+    """`kinds`: of references that are understood here."""
     text = secret.get_secret_value()
-    if _SOURCES_TO_COME.match(text):
-        yield Finding(path, f"a key from a keyring or Key Vault is {MESSAGE}")
-    elif text.startswith("file:"):
-        yield Finding(path, "file: is understood in smalt.yaml only; give the key itself")
-    elif not (text.isascii() and text.isprintable()) or " " in text:
-        yield Finding(path, "a secret must not hold spaces, line breaks or characters beyond ASCII")
+    named = reference(text)
+    if named is None:
+        fault = fault_of(text)
+        if fault is not None:
+            yield Finding(path, fault)
+    elif named.kind not in kinds:
+        yield Finding(path, f"{_SOURCES[named.kind]} is not read for this; give the secret by ${{VAR}}")
+    elif not named.name:
+        yield Finding(path, f"{_SOURCES[named.kind]} has no name: write {named.kind}:NAME")
 
 
 def _of_deployment(path: KeyPath, deployment: Deployment, quotas: Collection[str]) -> Iterator[Finding]:

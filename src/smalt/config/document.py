@@ -9,7 +9,9 @@ from smalt.errors import ConfigurationError
 
 KeyPath = tuple[str | int, ...]
 
-SECRETS = frozenset({"admin_key", "api_keys", "key", "secrets", "token"})  # fields whose value is never shown
+SECRETS = frozenset(
+    {"admin_key", "api_keys", "client_secret", "key", "secrets", "token"}
+)  # fields whose value is never shown
 
 
 class Finding(NamedTuple):

@@ -66,9 +66,19 @@ VARIABLES = (
     ),
     _deployment("AZURE_OPENAI_CHAT_DEPLOYMENT_NAME", "The same, as semantic-kernel calls it."),
     Variable("AZURE_OPENAI_AD_TOKEN", (*DEFAULT, "identity"), "An Entra token, in place of a key."),
-    Variable("SMALT_AUTH", (*DEFAULT, "identity"), "`entra`: Entra ID in place of a key. Not built yet."),
+    Variable("SMALT_AUTH", (*DEFAULT, "identity"), "`entra`: Entra ID in place of a key."),
     Variable("SMALT_GATEWAY_KEY", ("gateway", "keys"), "A key callers of the gateway may use; alias `env`."),
     Variable("SMALT_LISTEN", ("gateway", "listen"), "Where the gateway listens.", "127.0.0.1:8000"),
+)
+
+# Read by azure-identity itself, for `identity: default`; from the environment alone, not from `.env`.
+OF_AZURE_IDENTITY = (
+    Variable("AZURE_TENANT_ID", (), "The tenant of an application."),
+    Variable("AZURE_CLIENT_ID", (), "The application, or a managed identity assigned by a user."),
+    Variable("AZURE_CLIENT_SECRET", (), "A secret of the application."),
+    Variable("AZURE_CLIENT_CERTIFICATE_PATH", (), "In its place, a certificate of the application."),
+    Variable("AZURE_FEDERATED_TOKEN_FILE", (), "The token file of a workload identity."),
+    Variable("AZURE_AUTHORITY_HOST", (), "Where tokens are asked for, if not at the public cloud."),
 )
 
 
@@ -98,11 +108,16 @@ def _shaped(name: str, key: str, value: str) -> object:
         case "api_keys":
             return [value]
         case "identity":
-            return {"kind": "token", "token": value} if name == "AZURE_OPENAI_AD_TOKEN" else "default"
+            return {"kind": "token", "token": value} if name == "AZURE_OPENAI_AD_TOKEN" else _kind(value)
         case "keys":
             return [{"alias": "env", "key": value}]
         case _:
             return value
+
+
+def _kind(auth: str) -> str:
+    """Of an identity; what is no kind is refused as one."""
+    return "default" if auth.lower() == "entra" else auth
 
 
 def _add_deployment(document: Document, deployments: dict[str, Any], variable: Variable, name: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from smalt.config.document import ConfigProblem, Document, KeyPath, Place, is_secret, raise_problems
 from smalt.config.read import read_text
+from smalt.config.references import fault_of
 
 _VARIABLE = re.compile(r"\$\$|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
 _LINE = re.compile(
@@ -15,6 +16,7 @@ _LINE = re.compile(
     \s*(?:(?<!\S)\#.*)?""",
     re.VERBOSE,
 )
+FILES = frozenset({"ca_file", "certificate_file"})  # paths, relative to the file they stand in
 _ESCAPES = {r"\n": "\n", r"\r": "\r", r"\t": "\t"}
 
 
@@ -96,20 +98,28 @@ def read_secret_files(document: Document, folder: Path) -> None:
     """Replace `file:/path` by the content of the file where a secret stands; relative to the folder."""
 
     def content(text: str, path: KeyPath) -> str:
+        if path and path[-1] in FILES:
+            return str(folder / text)
         if not (text.startswith("file:") and is_secret(path)):
             return text
         file = folder / text.removeprefix("file:")
-        try:
-            secret = file.read_text(encoding="utf-8").strip()
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or "not a text file"
-            document.report(path, f"the secret file cannot be read: {reason}")
-            return ""
-        if not secret:
-            document.report(path, "the secret file is empty")
-        return secret
+        return _secret_in(file, path, document)
 
     document.data = _change(document.data, (), content)
+
+
+def _secret_in(file: Path, path: KeyPath, document: Document) -> str:
+    """Empty, and reported, if there is none."""
+    try:
+        secret = file.read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "not a text file"
+        document.report(path, f"the secret file cannot be read: {reason}")
+        return ""
+    fault = "the secret file is empty" if not secret else fault_of(secret)
+    if fault is not None:
+        document.report(path, fault)
+    return secret
 
 
 def _change(value: Any, path: KeyPath, change: Callable[[str, KeyPath], str]) -> Any:

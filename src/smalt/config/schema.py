@@ -8,17 +8,15 @@ import re
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    AfterValidator,
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
     WithJsonSchema,
-    model_validator,
 )
 
 from smalt.config.endpoint import base_url
+from smalt.config.identity import IdentityOrKind, KeyVault
 from smalt.config.numbers import (
     Count,
     Delay,
@@ -30,6 +28,7 @@ from smalt.config.numbers import (
     Usd,
     Whole,
 )
+from smalt.config.section import Secret, Secrets, Section
 from smalt.core.budgets import Period
 from smalt.core.settings import StrategyName
 
@@ -40,51 +39,16 @@ def _as_pool(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
 
-def _as_identity(value: object) -> object:
-    return {"kind": value} if isinstance(value, str) else value
-
-
-def _stripped(value: object) -> object:
-    return value.strip() if isinstance(value, str) else value
-
-
-def _without_bearer(value: object) -> object:
-    """Tokens are often copied with the word that comes before them in the header."""
-    return value.strip().removeprefix("Bearer ").strip() if isinstance(value, str) else value
-
-
-def _without_empty(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
-    return tuple(key for key in keys if key.get_secret_value())
-
-
 Pool = Annotated[
     tuple[str, ...],
     BeforeValidator(_as_pool),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
 ]
-Secret = Annotated[SecretStr, BeforeValidator(_stripped)]
-Secrets = Annotated[tuple[Secret, ...], AfterValidator(_without_empty)]
 
 
 def _later(description: str, default: Any = None) -> Any:
     """A field whose place is fixed but which does nothing yet: only its default is accepted (unbuilt.py)."""
     return Field(default=default, description=description, json_schema_extra={"x-built": False})
-
-
-class Section(BaseModel):
-    """What every part of the file has in common."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True, str_strip_whitespace=True
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _empty_is_absent(cls, data: object) -> object:
-        """`region:` and `region: "${REGION:-}"` leave the default."""
-        if not isinstance(data, dict):
-            return data
-        return {k: v for k, v in data.items() if k not in cls.model_fields or v not in (None, "")}
 
 
 class Deployment(Section):
@@ -126,20 +90,6 @@ class Deployment(Section):
     weight: Count = Field(default=1, description="Share of the load under the strategy `weighted`.")
 
 
-class Identity(Section):
-    """How to get Entra tokens; the kind alone may stand for the whole."""
-
-    kind: Literal["default", "managed_identity", "workload_identity", "client_secret", "cli", "token"] = (
-        Field(default="default", description="Where tokens come from. Only `token` is built yet.")
-    )
-    token: Annotated[SecretStr, BeforeValidator(_without_bearer)] | None = Field(
-        default=None,
-        description="Of `kind: token`: an Entra token, with or without `Bearer `, used until it expires.",
-    )
-    client_id: str | None = _later("Of a user-assigned identity or application.")
-    tenant_id: str | None = _later("The tenant of the application.")
-
-
 class Resource(Section):
     """One Azure OpenAI account in one region, or one OpenAI-compatible server."""
 
@@ -167,11 +117,14 @@ class Resource(Section):
     )
     api_keys: Secrets = Field(
         default=(),
-        description="One or two keys: literal, `${VAR}`, or `file:/path` (relative to this file). The second "
-        "is used once the first is refused. `keyring:` and Key Vault URLs are not built yet.",
+        description="One or two keys: `${VAR}`, `file:/path` (relative to this file), `keyring:name`, the "
+        "URL of a Key Vault secret, or, but for `--env prod`, the key itself. The second is used once the "
+        "first is refused; then the source of the refused one is read again.",
     )
-    identity: Annotated[Identity, BeforeValidator(_as_identity)] | None = Field(
-        default=None, description="Entra ID in place of keys, which come first where there are both."
+    identity: IdentityOrKind | None = Field(
+        default=None,
+        description="Entra ID in place of keys, which come first where there are both; keys in a Key Vault "
+        "are read with it.",
     )
     azure_id: str | None = Field(
         default=None, description="The Azure resource id: `/subscriptions/.../accounts/NAME`. Informational."
@@ -418,6 +371,7 @@ class Settings(Section):
     retry: Retry = Field(default=Retry(), description="Attempts and backoff.")
     breaker: Breaker = Field(default=Breaker(), description="Circuit breaker.")
     timeouts: Timeouts = Field(default=Timeouts(), description="Patience with upstreams.")
+    key_vault: KeyVault = Field(default=KeyVault(), description="Secrets in Key Vaults.")
     network: Network = _later("Proxies and certificates.", Network())
     degraded: dict[str, Degraded] = _later("Answers by model for when nothing is available.", {})
     gateway: Gateway = Field(default=Gateway(), description="The server.")

@@ -3,7 +3,8 @@
 import pytest
 
 from smalt.config.document import SECRETS, ConfigProblem, Document, Place, dotted, is_secret, raise_problems
-from smalt.config.schema import Gateway, GatewayKey, Identity, Resource
+from smalt.config.identity import Identity
+from smalt.config.schema import Gateway, GatewayKey, Resource
 from smalt.errors import ConfigurationError, InvalidEndpoint, MissingAuth
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from smalt.config import Settings, load
 from smalt.config.advice import warnings
-from smalt.config.environment import VARIABLES
+from smalt.config.environment import OF_AZURE_IDENTITY, VARIABLES
+from smalt.config.identity import Identity
 from smalt.errors import ConfigurationError, InvalidEndpoint, MissingAuth
 
 ROOT = Path(__file__).parents[3]
@@ -143,12 +144,19 @@ def test_a_deployment_serves_one_model(environment_problems: Refused) -> None:
     )
 
 
-def test_entra_is_not_built_yet(environment_problems: Refused) -> None:
+def test_entra_in_place_of_a_key(settings_of: Callable[..., Settings]) -> None:
+    """By the default chain of azure-identity."""
+    variables = {"AZURE_OPENAI_ENDPOINT": ENOUGH["AZURE_OPENAI_ENDPOINT"], "SMALT_AUTH": "entra"}
+    identity = settings_of(**variables).resources["default"].identity
+    assert identity == Identity(kind="default")
+
+
+def test_another_word_for_entra_is_refused(environment_problems: Refused) -> None:
     """The variable is named."""
     error = environment_problems(
-        {"AZURE_OPENAI_ENDPOINT": ENOUGH["AZURE_OPENAI_ENDPOINT"], "SMALT_AUTH": "entra"}
+        {"AZURE_OPENAI_ENDPOINT": ENOUGH["AZURE_OPENAI_ENDPOINT"], "SMALT_AUTH": "entraid"}
     )
-    assert error.problems == (f"environment: SMALT_AUTH: {LATER}",)
+    assert error.problems[0].startswith("environment: SMALT_AUTH: expected 'default', ")
 
 
 def test_a_token_stands_for_a_key(settings_of: Callable[..., Settings]) -> None:
@@ -184,7 +192,7 @@ def test_req_3_22_env_example_lists_every_variable() -> None:
     """
     example = (ROOT / ".env.example").read_text()
     listed = re.findall(r"^(?:# )?([A-Z][A-Z0-9_]+)=", example, re.MULTILINE)
-    assert listed == [variable.name for variable in VARIABLES]
+    assert listed == [variable.name for variable in (*VARIABLES, *OF_AZURE_IDENTITY)]
     emulator: list[str] = []
     others: list[str] = []
     for file in (ROOT / "src").rglob("*.py"):

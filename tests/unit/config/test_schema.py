@@ -8,7 +8,8 @@ import pytest
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from smalt.config import json_schema
-from smalt.config.schema import Deployment, Gateway, GatewayKey, OwnPrice, Resource, Retry, Section, Settings
+from smalt.config.schema import Deployment, Gateway, GatewayKey, OwnPrice, Resource, Retry, Settings
+from smalt.config.section import Section
 
 CONTOSO = "https://contoso.openai.azure.com"
 

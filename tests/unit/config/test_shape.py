@@ -5,7 +5,7 @@ from pydantic import BaseModel
 
 from smalt.config.fill import fill_variables
 from smalt.config.read import parse
-from smalt.config.schema import Section
+from smalt.config.section import Section
 from smalt.config.shape import OTHER_VALUES, OTHER_WORDS, fields_at, shape, suggest
 from smalt.core.strategies import STRATEGIES
 
@@ -74,7 +74,7 @@ def faults(text: str, **env: str) -> list[str]:
             "resources: {e: {identity: x}}",
             (
                 "1:17: resources.e.identity.kind: expected 'default', 'managed_identity', "
-                "'workload_identity', 'client_secret', 'cli' or 'token', got 'x'"
+                "'workload_identity', 'client_secret', 'client_certificate', 'cli' or 'token', got 'x'"
             ),
         ),
         ("resources: {e: {api_keys: x}}", "1:17: resources.e.api_keys: expected a list, got text"),

@@ -11,7 +11,6 @@ from smalt.config.unbuilt import is_built, unbuilt
 @pytest.mark.parametrize(
     ("data", "path"),
     [
-        ({"resources": {"e": {"identity": {"client_id": "c"}}}}, ("resources", "e", "identity", "client_id")),
         ({"policies": [1]}, ("policies",)),
         ({"gateway": {"secrets": ["s"]}}, ("gateway", "secrets")),
         ({"gateway": {"callers_may_bring": ["h"]}}, ("gateway", "callers_may_bring")),
@@ -48,6 +47,7 @@ def test_what_is_built_is_not_marked() -> None:
         "residency",
         "agents",
         "cache",
+        "key_vault",
         "retry",
         "breaker",
         "timeouts",

@@ -1,0 +1,39 @@
+"""Secrets that the settings only name: where they are kept."""
+
+import re
+from typing import Final, Literal, NamedTuple
+
+_VAULT: Final = re.compile(r"https://[^/\s]+/secrets/[A-Za-z0-9-]{1,127}(/[0-9a-f]{32})?/?")
+UNRESOLVED: Final = "@Microsoft.KeyVault("  # App Service puts the secret in its place, if it may read it
+
+
+class Reference(NamedTuple):
+    """`name`: path of the file, name in the keyring, or URL of the secret in its Key Vault."""
+
+    kind: Literal["file", "keyring", "vault"]
+    name: str
+
+
+def reference(text: str) -> Reference | None:
+    """Of `file:/path`, `keyring:name` and `https://contoso.vault.azure.net/secrets/name`, with or without a
+    version; None if the text is the secret itself."""
+    kind, _, name = text.partition(":")
+    if kind == "file":
+        return Reference("file", name)
+    if kind == "keyring":
+        return Reference("keyring", name)
+    return Reference("vault", text.rstrip("/")) if _VAULT.fullmatch(text) else None
+
+
+def fault_of(secret: str) -> str | None:
+    """Why a text cannot be sent as a secret; None if it can."""
+    if not secret:
+        return "it is empty"
+    if secret.startswith(UNRESOLVED):
+        return (
+            "a reference to Key Vault that App Service has not resolved: give the app's identity the role "
+            "'Key Vault Secrets User' on the vault, or write the URL of the secret here"
+        )
+    if not (secret.isascii() and secret.isprintable()) or " " in secret:
+        return "a secret must not hold spaces, line breaks or characters beyond ASCII"
+    return None
