@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 from urllib.parse import urlsplit
 
-from smalt.auth.static import ApiKey, Token
+from smalt.auth.secrets import GivenToken, Secrets
 from smalt.config import Settings, freeze
 from smalt.config.agents import instructions
 from smalt.config.defaults import defaults
@@ -15,7 +16,8 @@ from smalt.core.budgets import Budgets
 from smalt.core.engine import Engine
 from smalt.dispatch.cache import AnswerCache
 from smalt.dispatch.dispatcher import Dispatcher, Sink
-from smalt.dispatch.target import Credential, Origin, Target, Timeouts
+from smalt.dispatch.heads import Credential
+from smalt.dispatch.target import Origin, Target, Timeouts
 from smalt.observe.log import log_notice, log_trouble
 from smalt.observe.ptu import Provisioned
 from smalt.observe.totals import Totals
@@ -26,19 +28,28 @@ from smalt.wire.profiles import Profiles
 
 @dataclass(frozen=True, slots=True)
 class Assembly:
-    """The running objects every door needs. `targets`: resources by name. `cache`: None if none is wanted."""
+    """The running objects every door needs. `targets`: resources by name. `secrets`: of all of them. `cache`:
+    None if none is wanted."""
 
     dispatcher: Dispatcher
     targets: Mapping[str, Target]
+    secrets: Secrets
     timeouts: Timeouts
     totals: Totals
     cache: AnswerCache | None
 
 
-def assemble(settings: Settings, sinks: Sequence[Sink] = (), *, before: Assembly | None = None) -> Assembly:
+def assemble(
+    settings: Settings,
+    sinks: Sequence[Sink] = (),
+    *,
+    tokens: Mapping[str, GivenToken] = MappingProxyType({}),
+    before: Assembly | None = None,
+) -> Assembly:
     """Build everything from checked settings. Opens no connection.
 
-    `sinks`: told of every ended call, too. `before`: what this replaces; calls under way end there, and what
+    `sinks`: told of every ended call, too. `tokens`: functions that give the Entra tokens of resources, in
+    place of their identities. `before`: what this replaces; calls under way end there, and what
     is known of its upstreams lives on. A cache begins empty: the same model may be another one now.
     """
     frozen, timeouts, cache = freeze(settings), settings.timeouts, settings.cache
@@ -52,6 +63,7 @@ def assemble(settings: Settings, sinks: Sequence[Sink] = (), *, before: Assembly
             engine = Engine(frozen, before.dispatcher.engine.registry)
             spent = Budgets(specs, before.dispatcher.budgets)
     totals.provision(_provisioned(settings))
+    secrets = Secrets(settings.key_vault, {}, tokens, before.secrets if before else None)
     return Assembly(
         dispatcher=Dispatcher(
             engine,
@@ -63,9 +75,10 @@ def assemble(settings: Settings, sinks: Sequence[Sink] = (), *, before: Assembly
             profiles=Profiles(filled_in, instructions(settings)),
         ),
         targets={
-            name: _target(resource, filled_in, adapt=settings.adapt)
+            name: _target(resource, secrets.of(name, resource), filled_in, adapt=settings.adapt)
             for name, resource in settings.resources.items()
         },
+        secrets=secrets,
         timeouts=Timeouts(
             timeouts.connect_s, timeouts.total_s, timeouts.stream_first_byte_s, timeouts.stream_idle_s
         ),
@@ -85,12 +98,14 @@ def _provisioned(settings: Settings) -> dict[str, Provisioned]:
     }
 
 
-def _target(resource: Resource, filled_in: Mapping[str, Defaults], *, adapt: bool) -> Target:
+def _target(
+    resource: Resource, credentials: tuple[Credential, ...], filled_in: Mapping[str, Defaults], *, adapt: bool
+) -> Target:
     url = urlsplit(resource.base_url)
     tls = url.scheme == "https"
     return Target(
         origin=Origin(url.hostname or "", url.port or (443 if tls else 80), tls),
-        credentials=_credentials(resource),
+        credentials=credentials,
         api=_api(resource),
         api_version=resource.api_version,
         base_path=url.path.rstrip("/"),
@@ -104,13 +119,6 @@ def _target(resource: Resource, filled_in: Mapping[str, Defaults], *, adapt: boo
         defaults=filled_in,
         adapt=adapt,
     )
-
-
-def _credentials(resource: Resource) -> tuple[Credential, ...]:
-    """Of a checked resource: its keys, else its token."""
-    if resource.api_keys or resource.identity is None or resource.identity.token is None:
-        return tuple(map(ApiKey, resource.api_keys))
-    return (Token(resource.identity.token),)
 
 
 def _api(resource: Resource) -> Literal["classic", "v1", "openai"]:

@@ -96,7 +96,8 @@ class FailureKind(StrEnum):
     )
     CAPACITY = "capacity"  # 429 or 503: the service is short of capacity, whatever the quota
     CREDENTIAL = "credential"  # 401: key or token refused
-    KEY = "key"  # the same, and the resource has another key to try
+    KEY = "key"  # the same, and the resource has another key to try, or reads its own again
+    NO_CREDENTIAL = "no_credential"  # there is no key or token to send: its source cannot be read
     ACCESS = "access"  # 401, 403 or 400: the resource refuses this caller for good
     DEPLOYMENT_NOT_FOUND = "deployment_not_found"
     CONTEXT = "context"  # 400: the prompt is longer than the model's window

@@ -1,9 +1,11 @@
 """Entra tokens by azure-identity: which credential, asked where, and for what."""
 
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+from smalt.auth.sources import Reading, Unreadable, fresh_s, left_s, said, secret_now, wall_s
 from smalt.config.identity import Identity
 from smalt.config.schema import Resource
 from smalt.errors import MissingExtra
@@ -11,18 +13,19 @@ from smalt.errors import MissingExtra
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
 
-# by the end of a resource's host: where tokens are asked for, and the domain of the names they are for
+# by the end of a host: where tokens are asked for, and the domain of the names they are for
 # (azure.identity.AzureAuthorityHosts; "Azure Government" and "Azure China" developer guides)
+_GOVERNMENT: Final = ("login.microsoftonline.us", "azure.us")
 _CLOUDS: Final = {
-    ".azure.us": ("login.microsoftonline.us", "azure.us"),
+    ".azure.us": _GOVERNMENT,
+    ".usgovcloudapi.net": _GOVERNMENT,
     ".azure.cn": ("login.chinacloudapi.cn", "azure.cn"),
 }
-_PUBLIC: Final = (None, "azure.com")  # None: AZURE_AUTHORITY_HOST, else login.microsoftonline.com
-_AUTHORITIES: Final = {
-    "login.microsoftonline.com",
-    "login.microsoftonline.us",
-    "login.chinacloudapi.cn",
-}
+_PUBLIC: Final = (None, "azure.com")
+_AUTHORITIES: Final = {"login.microsoftonline.com", "login.microsoftonline.us", "login.chinacloudapi.cn"}
+
+# of azure-core, which waits for minutes otherwise; whoever needs the secret tries again himself
+PATIENCE: Final[Mapping[str, Any]] = {"connection_timeout": 5, "read_timeout": 10, "retry_total": 1}
 
 
 def scope_of(resource: Resource, identity: Identity) -> str:
@@ -34,39 +37,72 @@ def scope_of(resource: Resource, identity: Identity) -> str:
     return f"https://{'ai' if v1 else 'cognitiveservices'}.{_cloud(resource.base_url)[1]}/.default"
 
 
+def authority_of(identity: Identity, endpoint: str) -> str | None:
+    """Where tokens for `endpoint` are asked for; None: where the environment says, or at the public cloud."""
+    return identity.authority or _cloud(endpoint)[0]
+
+
 def entra_credential(identity: Identity, endpoint: str, **transport: Any) -> "TokenCredential":
     """A credential of azure-identity, of any kind but `token`. Opens no connection.
 
     `endpoint`: of what the tokens are for; its host tells the cloud. `transport`: options of azure-core, such
-    as `connection_verify`. Raises MissingExtra, and ValueError for what azure-identity finds missing.
+    as `connection_verify`. Raises MissingExtra; ValueError for what azure-identity finds missing; Unreadable
+    for a secret that is kept elsewhere.
     """
     try:
         from azure import identity as azure  # noqa: PLC0415  # slow to import, and an optional part
     except ModuleNotFoundError:
         raise MissingExtra("Entra ID", "azure") from None
-    where = _where(identity.authority or _cloud(endpoint)[0])
+    where = _where(authority_of(identity, endpoint))
+    options = {**PATIENCE, **transport}
     application: dict[str, Any] = {"tenant_id": identity.tenant_id, "client_id": identity.client_id}
     match identity.kind:
         case "managed_identity":
-            return azure.ManagedIdentityCredential(client_id=identity.client_id, **transport)
+            return azure.ManagedIdentityCredential(client_id=identity.client_id, **options)
         case "workload_identity":
             given = {name: value for name, value in application.items() if value}
-            return azure.WorkloadIdentityCredential(**given, **where, **transport)
+            return azure.WorkloadIdentityCredential(**given, **where, **options)
         case "client_secret":
             secret = identity.client_secret.get_secret_value() if identity.client_secret else ""
-            return azure.ClientSecretCredential(**application, client_secret=secret, **where, **transport)
+            return azure.ClientSecretCredential(
+                **application, client_secret=secret_now(secret), **where, **options
+            )
         case "client_certificate":
             path = identity.certificate_file
-            return azure.CertificateCredential(**application, certificate_path=path, **where, **transport)
+            return azure.CertificateCredential(**application, certificate_path=path, **where, **options)
         case "cli":
             return azure.AzureCliCredential(tenant_id=identity.tenant_id or "")
         case _:
             client_id = {"managed_identity_client_id": identity.client_id} if identity.client_id else {}
-            return azure.DefaultAzureCredential(**client_id, **where, **transport)
+            return azure.DefaultAzureCredential(**client_id, **where, **options)
 
 
-def _cloud(endpoint: str) -> tuple[str | None, str]:
-    host = urlsplit(endpoint).hostname or ""
+class EntraTokens:
+    """Tokens of one identity for one scope. `endpoint`: of what they are for; its host tells the cloud."""
+
+    def __init__(self, identity: Identity, scope: str, endpoint: str, transport: Mapping[str, Any]) -> None:
+        self._identity = identity
+        self._scope = scope
+        self._endpoint = endpoint
+        self._transport = transport
+        self._credential: TokenCredential | None = None
+
+    def read(self, *, afresh: bool) -> Reading:
+        """Raises Unreadable."""
+        if afresh:
+            self._credential = None  # and the token it keeps
+        try:
+            if self._credential is None:
+                self._credential = entra_credential(self._identity, self._endpoint, **self._transport)
+            token = self._credential.get_token(self._scope)
+        except Exception as error:  # noqa: BLE001  azure-identity's and those of what lies beneath it
+            raise Unreadable(f"no Entra token for {self._scope}: {said(error)}") from None
+        good_s = left_s(token.token, token.expires_on - wall_s())
+        return Reading(token.token, fresh_s(good_s), good_s)
+
+
+def _cloud(url: str) -> tuple[str | None, str]:
+    host = urlsplit(url).hostname or ""
     return next((cloud for end, cloud in _CLOUDS.items() if host.endswith(end)), _PUBLIC)
 
 

@@ -13,8 +13,9 @@ from smalt.client.hop import Outbound
 from smalt.client.receipts import REQUEST_ID
 from smalt.dispatch.answer_headers import answer_headers, record_headers, request_headers
 from smalt.dispatch.dispatcher import Circumstances, OpenCall
+from smalt.dispatch.heads import Head
 from smalt.dispatch.run import Answer, Headers, finish_whole
-from smalt.dispatch.target import request_head
+from smalt.dispatch.target import Target, request_head
 from smalt.errors import SmaltError, Unauthorized, UnsupportedOperation, UpstreamAuthFailed
 from smalt.types import CallRecord, Facts, Operation, Usage
 from smalt.wire import embeddings, paths
@@ -93,20 +94,37 @@ class Door:
         )
 
     def outbound(self, upstream: str, call: OpenCall, inbound: Inbound) -> Outbound:
-        """One attempt as it leaves. Of the SDK's timeouts and the fleet's the shorter ones count."""
-        resource, _, deployment = upstream.partition("/")
-        target = self._assembly.targets[resource]
-        outgoing = target.outgoing(call.facts, deployment, inbound.body)
-        head = target.heads.current
+        """One attempt as it leaves. Of the SDK's timeouts and the fleet's the shorter ones count. Waits for a
+        credential if it must. Raises SendFailed."""
+        target, answer_s = self._target(upstream), self._answer_s(call, inbound)
+        head = target.heads.at_once(time.monotonic()) or target.heads.obtain(answer_s)
+        return self._outbound(target, head, upstream, call, inbound)
+
+    async def outbound_async(self, upstream: str, call: OpenCall, inbound: Inbound) -> Outbound:
+        """The same for event loops."""
+        target, answer_s = self._target(upstream), self._answer_s(call, inbound)
+        head = target.heads.at_once(time.monotonic()) or await target.heads.obtain_async(answer_s)
+        return self._outbound(target, head, upstream, call, inbound)
+
+    def _target(self, upstream: str) -> Target:
+        return self._assembly.targets[upstream.partition("/")[0]]
+
+    def _answer_s(self, call: OpenCall, inbound: Inbound) -> float:
         limits = self._assembly.timeouts
-        answer_s = limits.stream_first_byte_s if call.facts.stream else limits.total_s
+        return min(inbound.read_s, limits.stream_first_byte_s if call.facts.stream else limits.total_s)
+
+    def _outbound(
+        self, target: Target, head: Head, upstream: str, call: OpenCall, inbound: Inbound
+    ) -> Outbound:
+        outgoing = target.outgoing(call.facts, upstream.partition("/")[2], inbound.body)
+        limits = self._assembly.timeouts
         return Outbound(
             target.origin,
             head,
             request_head(outgoing, call.request_id, head),
             outgoing,
             connect_s=min(inbound.connect_s, limits.connect_s),
-            answer_s=min(inbound.read_s, answer_s),
+            answer_s=self._answer_s(call, inbound),
             idle_s=min(inbound.read_s, limits.stream_idle_s),
         )
 

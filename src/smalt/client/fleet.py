@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from weakref import WeakSet
 
 from smalt.assemble import Assembly, assemble
+from smalt.auth.secrets import GivenToken
 from smalt.client.agents import Agent
 from smalt.client.receipts import RECEIPTS
 from smalt.client.transports import HttpLibrary, library_of_the_sdk, transport_classes
@@ -27,15 +28,17 @@ _FLEETS: Final[WeakSet["Fleet"]] = WeakSet()
 class Fleet:
     """Safe for threads. Clients and transports made from one fleet share its limits, cooldowns and sums.
 
-    `settings`: loaded, or built by a program. Raises ConfigurationError with every problem at once. In a
+    `settings`: loaded, or built by a program. `tokens`: functions that give the Entra tokens of resources, by
+    name, in place of their identities. Raises ConfigurationError with every problem at once. In a
     child process made by fork a fleet starts afresh: it knows nothing of its upstreams and shares no
     connection.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, tokens: Mapping[str, GivenToken] | None = None) -> None:
         check_settings(settings)
         self._settings = settings
-        self._assembly = assemble(settings, sinks=(RECEIPTS,))
+        self._tokens = tokens or {}
+        self._assembly = self._assembled(settings)
         self._read: Callable[[], Settings] | None = None
         self._transports: WeakSet[Any] = WeakSet()
         self._watch: Watch | None = None
@@ -76,7 +79,7 @@ class Fleet:
             settings = self._read()
         else:
             check_settings(settings)
-        self._assembly = assemble(settings, sinks=(RECEIPTS,), before=self._assembly)
+        self._assembly = self._assembled(settings, self._assembly)
         self._settings = settings
 
     def watch(self, *files: str | Path) -> None:
@@ -144,6 +147,9 @@ class Fleet:
         """Every upstream now: available or why not, load, traffic."""
         return self._assembly.dispatcher.status()
 
+    def _assembled(self, settings: Settings, before: Assembly | None = None) -> Assembly:
+        return assemble(settings, sinks=(RECEIPTS,), tokens=self._tokens, before=before)
+
     def _made(self, transport: type[Any]) -> Any:
         made = transport(self._current)
         self._transports.add(made)
@@ -153,7 +159,7 @@ class Fleet:
         return self._assembly
 
     def _start_afresh(self) -> None:
-        self._assembly = assemble(self._settings, sinks=(RECEIPTS,))
+        self._assembly = self._assembled(self._settings)
         self._watch = None  # its thread stayed in the parent
         for transport in list(self._transports):
             transport.start_afresh()

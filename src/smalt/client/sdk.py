@@ -6,15 +6,18 @@ a request ever miss the transport, it reaches nobody.
 
 import os
 from collections.abc import Mapping
+from inspect import iscoroutinefunction
 from typing import Any, Self
 from weakref import WeakSet
 
 import openai
 
+from smalt.auth.secrets import GivenToken
 from smalt.client.explain import annotated
 from smalt.client.fleet import Fleet
 from smalt.client.transports import library_of_the_sdk, transport_classes
 from smalt.config import from_data
+from smalt.config.freeze import DEFAULT_RESOURCE
 from smalt.config.schema import DEFAULT_VERSION
 from smalt.errors import ConfigurationError
 
@@ -89,13 +92,13 @@ def _azure_options(fleet: Fleet | None, sdk: Mapping[str, Any]) -> tuple[Fleet, 
     options = dict(sdk)
     copied = fleet is not None and "base_url" in options
     address = {name: options.pop(name, None) for name in ("azure_endpoint", "api_key", "azure_ad_token")}
-    if options.pop("azure_ad_token_provider", None) is not None:
-        raise ConfigurationError("azure_ad_token_provider: not built yet; use azure_ad_token or an API key")
+    provider = _synchronous(options.pop("azure_ad_token_provider", None), "azure_ad_token_provider")
     _refuse_http_client(options)
     if fleet is None:
         address["azure_endpoint"] = address["azure_endpoint"] or options.pop("base_url", None)
         version = options.get("api_version")
-        fleet = _one_resource(address, version) if any(address.values()) else _found(version)
+        given = provider is not None or any(address.values())
+        fleet = _one_resource(address, version, provider) if given else _found(version)
     if not copied:
         options["azure_endpoint"] = NOWHERE
     options["api_version"] = options.get("api_version") or DEFAULT_VERSION
@@ -133,19 +136,36 @@ def _refuse_http_client(options: Mapping[str, Any]) -> None:
         )
 
 
-def _one_resource(address: Mapping[str, Any], api_version: str | None) -> Fleet:
+def _one_resource(address: Mapping[str, Any], api_version: str | None, provider: GivenToken | None) -> Fleet:
     """The resource the official arguments describe; what they leave out comes from the environment."""
     endpoint = address["azure_endpoint"] or os.environ.get("AZURE_OPENAI_ENDPOINT", "")
     version = api_version or os.environ.get("OPENAI_API_VERSION") or DEFAULT_VERSION
-    resource = {"endpoint": str(endpoint), "api_version": version, **_credential(address)}
-    return Fleet(from_data({"resources": {"default": resource}}))
+    credential = {"identity": "default"} if provider else _credential(address)
+    resource = {"endpoint": str(endpoint), "api_version": version, **credential}
+    return Fleet(
+        from_data({"resources": {DEFAULT_RESOURCE: resource}}),
+        tokens={DEFAULT_RESOURCE: provider} if provider else None,
+    )
+
+
+def _synchronous(function: Any, name: str) -> GivenToken | None:
+    """A function that gives tokens; it is called by a thread, so that no event loop waits for it."""
+    if iscoroutinefunction(function):
+        raise ConfigurationError(
+            f"{name}: give a function that is not async, such as azure.identity's "
+            "get_bearer_token_provider; smalt calls it beside the event loop"
+        )
+    given: GivenToken | None = function
+    return given
 
 
 def _credential(address: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments before variables. Of arguments the token counts first, as with the SDK."""
     token, key = address["azure_ad_token"], address["api_key"]
     if callable(key):
-        raise ConfigurationError("api_key: a function is not built yet; use a text")
+        raise ConfigurationError(
+            "api_key: give a text; a function that gives tokens goes to azure_ad_token_provider"
+        )
     if not (token or key):
         key, token = (os.environ.get(f"AZURE_OPENAI_{name}", "") for name in ("API_KEY", "AD_TOKEN"))
         token = "" if key else token

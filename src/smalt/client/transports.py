@@ -139,7 +139,8 @@ class _AsyncTransport:
 
     async def _ask(self, door: Door, inbound: Inbound, call: OpenCall) -> Answer[AsyncStream]:
         async def send(upstream: str, call: OpenCall) -> Answer[AsyncStream]:
-            return await begun_async(await self._hop.send(door.outbound(upstream, call, inbound)), call)
+            outbound = await door.outbound_async(upstream, call, inbound)
+            return await begun_async(await self._hop.send(outbound), call)
 
         return await run_async(call, send)
 

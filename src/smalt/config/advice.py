@@ -1,9 +1,12 @@
 """What works but should be mended."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+
+from pydantic import SecretStr
 
 from smalt.config.endpoint import is_private_link
 from smalt.config.freeze import DEFAULT_RESOURCE, has_residency
+from smalt.config.references import reference
 from smalt.config.schema import Deployment, Settings
 from smalt.config.upstreams import is_provisioned, throughput
 from smalt.wire.defaults import refuses
@@ -22,7 +25,7 @@ def _warnings(settings: Settings) -> Iterator[str]:
                 f"resources.{name}.endpoint: a privatelink host matches no TLS certificate; "
                 f"{resource.base_url} is used, which DNS resolves to the private address"
             )
-        if resource.api_keys and resource.identity is not None:
+        if resource.identity is not None and resource.api_keys and not _in_vault(resource.api_keys):
             yield f"resources.{name}.identity: api_keys are there, too, and are used; remove one of the two"
         for deployment_name, deployment in resource.deployments.items():
             if is_provisioned(deployment.sku) and throughput(deployment) is None:
@@ -33,6 +36,12 @@ def _warnings(settings: Settings) -> Iterator[str]:
             f"resources.{DEFAULT_RESOURCE}: only its listed deployments are served, because of the residency "
             "of a model"
         )
+
+
+def _in_vault(keys: Sequence[SecretStr]) -> bool:
+    """Whether an identity may be there to read them."""
+    named = [reference(key.get_secret_value()) for key in keys]
+    return any(one is not None and one.kind == "vault" for one in named)
 
 
 def _of_defaults(settings: Settings) -> Iterator[str]:

@@ -16,6 +16,7 @@ _LINE = re.compile(
     \s*(?:(?<!\S)\#.*)?""",
     re.VERBOSE,
 )
+READ_AGAIN = frozenset({"api_keys", "client_secret"})
 FILES = frozenset({"ca_file", "certificate_file"})  # paths, relative to the file they stand in
 _ESCAPES = {r"\n": "\n", r"\r": "\r", r"\t": "\t"}
 
@@ -95,7 +96,8 @@ def _renamed(
 
 
 def read_secret_files(document: Document, folder: Path) -> None:
-    """Replace `file:/path` by the content of the file where a secret stands; relative to the folder."""
+    """Replace `file:/path` by the content of the file where a secret stands; relative to the folder. What is
+    read again when it was refused keeps the absolute path."""
 
     def content(text: str, path: KeyPath) -> str:
         if path and path[-1] in FILES:
@@ -103,7 +105,8 @@ def read_secret_files(document: Document, folder: Path) -> None:
         if not (text.startswith("file:") and is_secret(path)):
             return text
         file = folder / text.removeprefix("file:")
-        return _secret_in(file, path, document)
+        secret = _secret_in(file, path, document)
+        return f"file:{file.absolute()}" if secret and READ_AGAIN.intersection(path) else secret
 
     document.data = _change(document.data, (), content)
 

@@ -30,6 +30,7 @@ ALIKE: Final[dict[FailureKind, type[UpstreamError]]] = {
     FailureKind.QUOTA: RateLimited,
     FailureKind.CREDENTIAL: UpstreamAuthFailed,
     FailureKind.KEY: UpstreamAuthFailed,
+    FailureKind.NO_CREDENTIAL: UpstreamAuthFailed,
     FailureKind.ACCESS: UpstreamAuthFailed,
     FailureKind.DEPLOYMENT_NOT_FOUND: DeploymentNotFound,
     FailureKind.CAPACITY: ServiceUnavailable,

@@ -25,7 +25,7 @@ def considered(
     most = replace(load, tokens=ESTIMATE_DOUBT * load.tokens)
     if failure.kind is FailureKind.QUOTA and waits_long and state.exceeded_by(most):
         return replace(failure, kind=FailureKind.OVERSIZED)
-    if failure.kind is FailureKind.KEY and any(_was_refused_a_key(attempt, state) for attempt in before):
+    if failure.kind is FailureKind.KEY and sum(_was_refused_a_key(attempt, state) for attempt in before) >= 2:
         return replace(failure, kind=FailureKind.CREDENTIAL)
     return failure
 

@@ -42,6 +42,7 @@ REACTIONS: Final[dict[FailureKind, Reaction]] = {
     FailureKind.CAPACITY: Reaction(Fate.FREE, cooldown_s=10, elsewhere_region=True),
     FailureKind.CREDENTIAL: Reaction(Fate.FREE, Scope.RESOURCE, 30, Rest.FLAGGED, repeats=1),
     FailureKind.KEY: Reaction(Fate.FREE, Scope.REQUEST),
+    FailureKind.NO_CREDENTIAL: Reaction(Fate.NOT_SENT, Scope.RESOURCE, 5, Rest.FLAGGED, repeats=1),
     FailureKind.ACCESS: Reaction(Fate.FREE, Scope.RESOURCE, 30, Rest.FLAGGED, repeats=1),
     FailureKind.DEPLOYMENT_NOT_FOUND: Reaction(Fate.FREE, Scope.DEPLOYMENT, 30, Rest.FLAGGED, repeats=1),
     FailureKind.CONTEXT: Reaction(Fate.FREE, Scope.REQUEST, repeats=1),

@@ -11,7 +11,6 @@ import msgspec
 
 from smalt.core.call import Fail, Relay, Send, Wait
 from smalt.dispatch.dispatcher import OpenCall
-from smalt.dispatch.heads import Head
 from smalt.types import Failure, FailureKind, Usage
 from smalt.wire.classify import classify
 from smalt.wire.hints import read_hints
@@ -20,6 +19,7 @@ from smalt.wire.usage import read_usage
 
 UPSTREAM_IDS = frozenset({b"apim-request-id", b"x-request-id"})  # support asks for the first
 if TYPE_CHECKING:
+    from smalt.dispatch.heads import Head
     from smalt.dispatch.watched import WatchedStream
 
 Headers = Sequence[tuple[bytes, bytes]]
@@ -57,7 +57,7 @@ class Answer(msgspec.Struct, Generic[StreamT]):
     usage: Usage | None = None
     watched: "WatchedStream | None" = None
     renamed: Renamed | None = None
-    head: Head | None = None
+    head: "Head | None" = None
 
 
 class Sender(Protocol[StreamT]):
@@ -179,8 +179,8 @@ def _record(call: OpenCall, answer: Answer[StreamT]) -> None:
     call.record(failure, read_hints(answer.headers))
 
 
-def _turned(failure: Failure, head: Head) -> Failure:
-    """Of a refused credential: whether there is another key, which requests carry now."""
+def _turned(failure: Failure, head: "Head") -> Failure:
+    """Of a refused credential: whether there is another one, which requests carry now, or will soon be."""
     return msgspec.structs.replace(failure, kind=FailureKind.KEY) if head.refused() else failure
 
 

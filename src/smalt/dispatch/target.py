@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
-from smalt.dispatch.heads import Head, Heads
+from smalt.dispatch.heads import Credential, Head, Heads
 from smalt.types import Facts, Operation
 from smalt.wire import paths, rewrite
 from smalt.wire.adapt import adapt
@@ -25,14 +25,6 @@ _classic_path = lru_cache(maxsize=4_096)(paths.classic_path)
 @lru_cache(maxsize=4_096)
 def _data(model: str, deployment: str) -> ModelData | None:
     return model_data(model_behind(model, deployment))
-
-
-class Credential(Protocol):
-    """What a resource is shown; smalt.auth has the kinds."""
-
-    def header(self, *, bearer: bool) -> tuple[str, str]:
-        """Name and value of the header that carries it."""
-        ...
 
 
 class Origin(NamedTuple):
@@ -79,13 +71,17 @@ class Target:
     heads: Heads = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "heads", Heads(*map(self._head, self.credentials)))
+        object.__setattr__(self, "heads", Heads(self._head, *self.credentials))
 
-    def _head(self, credential: Credential) -> bytes:
-        """The same for every request; the caller's own headers are not forwarded."""
+    def _head(self, credential: Credential) -> bytes | None:
+        """The same for every request; the caller's own headers are not forwarded. None while the credential
+        has no value."""
+        secret = credential.header(bearer=self.api == "openai")
+        if secret is None:
+            return None
         headers = (
             ("host", self.origin.authority),
-            credential.header(bearer=self.api == "openai"),
+            secret,
             ("content-type", "application/json"),
             ("accept-encoding", "identity"),  # usage is read from the bytes passing by
             ("user-agent", "smalt"),

@@ -1,6 +1,7 @@
 """The sender of the gateway: one attempt to one upstream over our own connections."""
 
 import asyncio
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 
@@ -32,14 +33,15 @@ class Upstreams:
         resource, _, deployment = upstream.partition("/")
         target = self.targets[resource]
         outgoing = target.outgoing(call.facts, deployment, body)
-        head = target.heads.current
         limits = self._timeouts
+        limit_s = limits.stream_first_byte_s if call.facts.stream else limits.total_s
+        head = target.heads.at_once(time.monotonic()) or await target.heads.obtain_async(limit_s)
         response = await self._connections.send(
             target.origin,
             request_head(outgoing, call.request_id, head),
             outgoing.body,
             connect_s=limits.connect_s,
-            limit_s=limits.stream_first_byte_s if call.facts.stream else limits.total_s,
+            limit_s=limit_s,
         )
         answer = await _take(response)
         answer.rewrites, answer.renamed, answer.head = outgoing.rewrites, outgoing.renamed, head

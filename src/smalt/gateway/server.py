@@ -51,6 +51,8 @@ def serve(settings: Settings, announce: Callable[[Serving], None]) -> None:
 
     async def run() -> None:
         assembly = assemble(settings)
+        for target in assembly.targets.values():
+            target.heads.begin()
         upstreams = Upstreams(assembly.targets, assembly.timeouts)
         gateway_keys = GatewayKeys(keys)
         calls = ModelCalls(assembly.dispatcher, upstreams, gateway_keys, assembly.timeouts)

@@ -8,7 +8,8 @@ from pydantic import SecretStr
 from tests.integration.dispatch.raw_server import Peer, serving
 from tests.unit.dispatch.fakes import Office, make_engine, make_facts
 
-from smalt.auth.static import ApiKey
+from smalt.auth.credentials import ApiKey
+from smalt.auth.kept import Fixed
 from smalt.core.settings import RetrySpec
 from smalt.dispatch.connections import Response
 from smalt.dispatch.dispatcher import OpenCall
@@ -38,7 +39,7 @@ class Fleet:
         places = {"east": east, "west": west}
         self.upstreams = Upstreams(
             {
-                name: Target(origin, (ApiKey(SecretStr(f"key-of-{name}")),), "classic", "2024-10-21")
+                name: Target(origin, (ApiKey(Fixed(SecretStr(f"key-of-{name}"))),), "classic", "2024-10-21")
                 for name, origin in places.items()
             },
             Timeouts(connect_s=1, total_s=total_s, stream_first_byte_s=total_s),

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from smalt.auth.entra import entra_credential, scope_of
+from smalt.auth.entra import EntraTokens, authority_of, entra_credential, scope_of
+from smalt.auth.sources import Unreadable
 from smalt.config.identity import Identity
 from smalt.config.schema import Resource
 
@@ -51,3 +52,27 @@ def test_a_workload_without_its_file_says_so() -> None:
     """Azure-identity's own words."""
     with pytest.raises(ValueError, match="token_file_path"):
         entra_credential(Identity(kind="workload_identity"), PUBLIC)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "identity", "authority"),
+    [
+        (PUBLIC, {}, None),
+        ("https://c.openai.azure.us", {}, "login.microsoftonline.us"),
+        ("https://c.vault.usgovcloudapi.net", {}, "login.microsoftonline.us"),
+        ("https://c.openai.azure.cn", {}, "login.chinacloudapi.cn"),
+        ("https://c.openai.azure.cn", {"authority": "https://login.example"}, "https://login.example"),
+    ],
+)
+def test_the_authority_follows_the_cloud(
+    endpoint: str, identity: dict[str, Any], authority: str | None
+) -> None:
+    """Unless it is given."""
+    assert authority_of(Identity.model_validate(identity), endpoint) == authority
+
+
+def test_what_azure_identity_lacks_is_told() -> None:
+    """As why there is no token, with the scope."""
+    tokens = EntraTokens(Identity(kind="workload_identity"), "api://a/.default", PUBLIC, {})
+    with pytest.raises(Unreadable, match=r"no Entra token for api://a/\.default: .*token_file_path"):
+        tokens.read(afresh=False)

@@ -44,6 +44,12 @@ def test_a_token_beside_a_key() -> None:
     )
 
 
+def test_an_identity_may_read_the_keys() -> None:
+    """In their vault; then it is not idle."""
+    vault = "https://contoso.vault.azure.net/secrets/key"
+    assert warnings(settings({"e": resource({"d": "m"}, identity="cli") | {"api_keys": [vault]}})) == ()
+
+
 @pytest.mark.parametrize(
     ("deployment", "lacking"),
     [

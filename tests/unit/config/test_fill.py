@@ -158,11 +158,18 @@ def test_a_folder_called_dotenv_is_no_dotenv_file(tmp_path: Path) -> None:
 
 
 def test_a_secret_may_stand_in_a_file(tmp_path: Path) -> None:
-    """Relative to the configuration's folder; the line end is not part of it."""
+    """Relative to the configuration's folder; the line end is not part of it. What is read again when it was
+    refused stays where it is."""
     (tmp_path / "key").write_text("s3cret\n")
-    document = parse("api_keys: ['file:key', 'file:/nowhere']\nother: file:key", "smalt.yaml")
+    document = parse(
+        "api_keys: ['file:key', 'file:/nowhere']\nother: file:key\nadmin_key: file:key", "smalt.yaml"
+    )
     read_secret_files(document, tmp_path)
-    assert document.data == {"api_keys": ["s3cret", ""], "other": "file:key"}
+    assert document.data == {
+        "admin_key": "s3cret",
+        "api_keys": [f"file:{tmp_path}/key", ""],
+        "other": "file:key",
+    }
     assert [str(problem) for problem in document.problems] == [
         "smalt.yaml:1:24: api_keys[1]: the secret file cannot be read: No such file or directory"
     ]

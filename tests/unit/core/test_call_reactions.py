@@ -72,7 +72,9 @@ def access(status: int, text: str) -> Failure:
 FILTERED = Failure(FailureKind.CONTENT_FILTER, "filtered", 400)
 TRUNCATED = Failure(FailureKind.TRUNCATED, "broke off", 200)
 OVERLOADED = Failure(FailureKind.CAPACITY, "overloaded", 503, wait_s=20)
+LOCKED_OUT = Failure(FailureKind.NO_CREDENTIAL, "the vault is down")
 FLAGGED: Rest = ("flagged", 30)
+LOCKED: Rest = ("flagged", 5)
 
 TABLE = [
     Row("429 of the quota", QUOTA_7S, ELSEWHERE, Wait(7), ("cooling", 7), FREE, Fate.FREE),
@@ -83,6 +85,7 @@ TABLE = [
     Row("503 overloaded", OVERLOADED, ELSEWHERE, Wait(20), ("cooling", 20), FREE, Fate.FREE),
     Row("401 bad key", REFUSED, ELSEWHERE, UpstreamAuthFailed, FLAGGED, FLAGGED, Fate.FREE),
     Row("401 bad key of two", KEY_REFUSED, AGAIN, AGAIN, FREE, FREE, Fate.FREE),
+    Row("no credential", LOCKED_OUT, ELSEWHERE, UpstreamAuthFailed, LOCKED, LOCKED, Fate.NOT_SENT),
     Row("403 firewall", access(403, "Firewall"), ELSEWHERE, UpstreamAuthFailed, FLAGGED, FLAGGED, Fate.FREE),
     Row("400 tenant", access(400, "Tenant"), ELSEWHERE, UpstreamAuthFailed, FLAGGED, FLAGGED, Fate.FREE),
     Row("404 no deployment", MISSING, ELSEWHERE, DeploymentNotFound, FLAGGED, FREE, Fate.FREE),
@@ -284,14 +287,15 @@ def test_an_error_of_all_kinds_lists_each_cause() -> None:
     assert error.retry_after_s == 30
 
 
-def test_the_second_refused_key_flags_the_resource() -> None:
-    """After one attempt with each key the call goes elsewhere."""
+def test_the_third_refused_key_flags_the_resource() -> None:
+    """After one attempt with each key, and one with a key that was read again, the call goes elsewhere."""
     engine = make_engine("east/a west/a", "east/b")
     call = failed(engine, KEY_REFUSED, 0)
-    assert call.next(0) == AGAIN
-    call.record(KEY_REFUSED, 1)
-    assert call.next(1) == Send("west/a", 3, 5)
-    assert [attempt.failure for attempt in call.attempts] == [KEY_REFUSED, REFUSED]
+    for _ in range(2):
+        assert isinstance(call.next(0), Send)
+        call.record(KEY_REFUSED, 1)
+    assert call.next(1) == Send("west/a", 4, 5)
+    assert [attempt.failure for attempt in call.attempts] == [KEY_REFUSED, KEY_REFUSED, REFUSED]
     assert status(engine, "east/b", now=1).state == "flagged"
 
 
@@ -301,7 +305,7 @@ def test_a_flagged_resource_is_asked_with_both_keys() -> None:
     fail_once(engine, REFUSED, 0)
     call = failed(engine, KEY_REFUSED, 1)
     assert call.next(1) == AGAIN
-    call.record(KEY_REFUSED, 1)
+    call.record(REFUSED, 1)
     assert type(error_of(call.next(1))) is UpstreamAuthFailed
 
 

@@ -42,13 +42,14 @@ def attempt(upstream: str, failure: Failure | None) -> AttemptRecord:
     ("before", "kind"),
     [
         ([], FailureKind.KEY),
-        ([attempt("east/b", KEY_REFUSED)], FailureKind.CREDENTIAL),
-        ([attempt("east/a", KEY_REFUSED), attempt("west/a", BROKEN)], FailureKind.CREDENTIAL),
+        ([attempt("east/b", KEY_REFUSED)], FailureKind.KEY),
+        ([attempt("east/b", KEY_REFUSED), attempt("east/a", KEY_REFUSED)], FailureKind.CREDENTIAL),
+        ([attempt("east/a", KEY_REFUSED), attempt("west/a", KEY_REFUSED)], FailureKind.KEY),
         ([attempt("eastern/a", KEY_REFUSED), attempt("east/a", BROKEN)], FailureKind.KEY),
         ([attempt("east/a", None)], FailureKind.KEY),
     ],
 )
-def test_the_second_refused_key_of_a_resource_is_its_last(
+def test_the_third_refused_key_of_a_resource_is_its_last(
     before: list[AttemptRecord], kind: FailureKind
 ) -> None:
     """Then the credential as a whole is refused; other resources have keys of their own."""

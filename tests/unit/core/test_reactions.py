@@ -32,7 +32,7 @@ def test_only_refused_requests_are_final() -> None:
 
 def test_what_an_attempt_may_have_cost() -> None:
     """Refusals are free; an answer that began and a filtered prompt are billed; of the rest nobody knows."""
-    assert kinds(fate=Fate.NOT_SENT) == {FailureKind.CONNECT}
+    assert kinds(fate=Fate.NOT_SENT) == {FailureKind.CONNECT, FailureKind.NO_CREDENTIAL}
     assert kinds(fate=Fate.BILLED) == {FailureKind.CONTENT_FILTER, FailureKind.TRUNCATED}
     assert kinds(fate=Fate.UNKNOWN) == {FailureKind.STALE, FailureKind.RESET, FailureKind.TIMEOUT}
 
@@ -42,6 +42,7 @@ def test_how_far_a_failure_reaches() -> None:
     assert kinds(scope=Scope.RESOURCE) == {
         FailureKind.CONNECT,
         FailureKind.CREDENTIAL,
+        FailureKind.NO_CREDENTIAL,
         FailureKind.ACCESS,
     }
     assert kinds(scope=Scope.DEPLOYMENT) == {
@@ -74,6 +75,7 @@ def test_how_often_one_call_may_ask_the_same_upstream() -> None:
     assert kinds(repeats=1) == {
         FailureKind.OVERSIZED,
         FailureKind.CREDENTIAL,
+        FailureKind.NO_CREDENTIAL,
         FailureKind.ACCESS,
         FailureKind.DEPLOYMENT_NOT_FOUND,
         FailureKind.CONTEXT,
@@ -90,6 +92,7 @@ def test_how_often_one_call_may_ask_the_same_upstream() -> None:
         (FailureKind.CAPACITY, Cooldown(10, Rest.COOLING)),
         (FailureKind.CREDENTIAL, Cooldown(30, Rest.FLAGGED)),
         (FailureKind.KEY, None),
+        (FailureKind.NO_CREDENTIAL, Cooldown(5, Rest.FLAGGED)),
         (FailureKind.ACCESS, Cooldown(30, Rest.FLAGGED)),
         (FailureKind.DEPLOYMENT_NOT_FOUND, Cooldown(30, Rest.FLAGGED)),
         (FailureKind.CONTEXT, None),

@@ -3,14 +3,17 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from tests.unit.dispatch.fakes import Office, Time, make_engine
 
+from smalt.auth.credentials import ApiKey
+from smalt.auth.kept import Fixed
 from smalt.core.call import Send, Wait
 from smalt.core.limits import TRAVEL_S
 from smalt.core.reactions import REACTIONS
 from smalt.core.settings import RetrySpec, Throughput
 from smalt.dispatch.dispatcher import CallStopped, OpenCall
-from smalt.dispatch.heads import Heads
+from smalt.dispatch.heads import Credential, Heads
 from smalt.dispatch.run import Answer, AsyncSender, SendFailed, judge, run, run_async
 from smalt.errors import NoUpstreamAvailable, RateLimited, SmaltError, UpstreamTimeout
 from smalt.types import CallRecord, Facts, FailureKind, Fate, Operation, Usage
@@ -106,21 +109,29 @@ def test_every_kind_of_failure_is_recorded_and_answered_elsewhere(drive: Drive, 
     assert office.in_flight == 0
 
 
+def heads_of(*keys: str) -> Heads:
+    def build(credential: Credential) -> bytes | None:
+        header = credential.header(bearer=False)
+        return None if header is None else header[1].encode()
+
+    return Heads(build, *(ApiKey(Fixed(SecretStr(key))) for key in keys))
+
+
 @pytest.mark.parametrize(
-    ("heads", "kind", "asked"),
+    ("keys", "kind", "asked"),
     [
-        (Heads(b"a", b"b"), FailureKind.KEY, ["east/a", "east/a"]),
-        (Heads(b"a"), FailureKind.CREDENTIAL, ["east/a", "west/a"]),
+        ("ab", FailureKind.KEY, ["east/a", "east/a"]),
+        ("a", FailureKind.CREDENTIAL, ["east/a", "west/a"]),
     ],
     ids=["two", "one"],
 )
 def test_a_refused_key_turns_to_the_other(
-    drive: Drive, heads: Heads, kind: FailureKind, asked: list[str]
+    drive: Drive, keys: str, kind: FailureKind, asked: list[str]
 ) -> None:
     """The same upstream is asked again if there is one."""
     office = Office()
     call = office.open()
-    script = Script(Answer(401, [], b"{}", head=heads.current), ok())
+    script = Script(Answer(401, [], b"{}", head=heads_of(*keys).obtain(0.0)), ok())
     drive(call, script)
     assert script.asked == asked
     failure = call.attempts[0].failure
@@ -131,11 +142,11 @@ def test_a_refused_key_turns_to_the_other(
 
 def test_what_only_looks_like_a_refused_key_turns_nothing(drive: Drive) -> None:
     """A role that lacks is no key."""
-    heads = Heads(b"a", b"b")
-    denied = Answer[Any](401, [], b'{"error":{"code":"PermissionDenied"}}', head=heads.current)
+    heads = heads_of("a", "b")
+    denied = Answer[Any](401, [], b'{"error":{"code":"PermissionDenied"}}', head=heads.obtain(0.0))
     call = Office().open()
     drive(call, Script(denied, ok()))
-    assert heads.current.data == b"a"
+    assert heads.obtain(0.0).data == b"a"
     call.finish(Usage(10, 3))
 
 

@@ -1,19 +1,18 @@
 from typing import Any, Literal
 
 import pytest
+from pydantic import SecretStr
 
+from smalt.auth.credentials import ApiKey
+from smalt.auth.kept import Fixed
 from smalt.dispatch.target import Origin, Target
 from smalt.errors import InvalidDeployment, InvalidRequest
 from smalt.types import Facts, Operation
 
 BODY = b'{"model":"gpt-4o","stream":true}'
 STREAM = Facts(Operation.CHAT, "gpt-4o", stream=True)
+KEY = ApiKey(Fixed(SecretStr("k")))
 PLAIN = Facts(Operation.CHAT, "gpt-4o")
-
-
-class Key:
-    def header(self, *, bearer: bool) -> tuple[str, str]:
-        return ("authorization", "Bearer k") if bearer else ("api-key", "k")
 
 
 def make_target(
@@ -22,7 +21,14 @@ def make_target(
     base_path: str = "",
     **more: Any,
 ) -> Target:
-    return Target(Origin("east.example", 443, tls=True), (Key(),), api, version, base_path, **more)
+    return Target(
+        Origin("east.example", 443, tls=True),
+        (ApiKey(Fixed(SecretStr("k"))),),
+        api,
+        version,
+        base_path,
+        **more,
+    )
 
 
 @pytest.mark.parametrize(
@@ -43,14 +49,14 @@ def test_the_host_header(origin: Origin, authority: str) -> None:
 
 def test_the_same_headers_for_every_request() -> None:
     """The credential in the form of the API, no compression, nothing of the caller's."""
-    assert make_target().heads.current.data == (
+    assert make_target().heads.obtain(0.0).data == (
         b"host: east.example\r\n"
         b"api-key: k\r\n"
         b"content-type: application/json\r\n"
         b"accept-encoding: identity\r\n"
         b"user-agent: smalt\r\n\r\n"
     )
-    of_another_server = make_target("openai").heads.current.data
+    of_another_server = make_target("openai").heads.obtain(0.0).data
     assert b"authorization: Bearer k\r\n" in of_another_server
     assert b"api-key" not in of_another_server
 

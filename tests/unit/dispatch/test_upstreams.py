@@ -6,7 +6,8 @@ import pytest
 from pydantic import SecretStr
 from tests.unit.dispatch.fakes import Office, Taker, Wired, failure_of, make_facts
 
-from smalt.auth.static import ApiKey
+from smalt.auth.credentials import ApiKey
+from smalt.auth.kept import Fixed
 from smalt.dispatch import upstreams as module
 from smalt.dispatch.connections import Connections, Response
 from smalt.dispatch.run import Answer, SendFailed
@@ -30,7 +31,7 @@ class Sending:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *answers: bytes, **timeouts: float) -> None:
         target = Target(
-            Origin("127.0.0.1", 8000, tls=False), (ApiKey(SecretStr("k3y")),), "classic", "2024-10-21"
+            Origin("127.0.0.1", 8000, tls=False), (ApiKey(Fixed(SecretStr("k3y"))),), "classic", "2024-10-21"
         )
         self.upstreams = Upstreams({"east": target}, Timeouts(**timeouts))
         self.wired: list[Wired] = []

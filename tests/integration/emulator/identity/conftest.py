@@ -1,6 +1,7 @@
 """One emulator with everything, over TLS, as new before each test."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -97,11 +98,16 @@ class Azure:
 
 @pytest.fixture(scope="session")
 def shared_azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azure]:
-    folder = tmp_path_factory.mktemp("fleet")
+    with running_azure(tmp_path_factory.mktemp("fleet"), FLEET) as azure:
+        yield azure
+
+
+@contextmanager
+def running_azure(folder: Path, fleet: str) -> Iterator[Azure]:
     key, certificate = _certificate("app")
     (folder / "app.pem").write_bytes(certificate)
     (folder / "app-with-key.pem").write_bytes(key + certificate)
-    (folder / "fleet.yaml").write_text(FLEET)
+    (folder / "fleet.yaml").write_text(fleet)
     with running(load_fleet(folder / "fleet.yaml")) as handle:
         yield Azure(handle, handle.state(), folder / "app-with-key.pem")
 
@@ -110,9 +116,13 @@ def shared_azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azure]:
 def azure_world(shared_azure: Azure, monkeypatch: pytest.MonkeyPatch) -> Azure:
     """Trusted by every client of this process, as a user would do it."""
     shared_azure.handle.reset()
-    for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
-        monkeypatch.setenv(name, str(shared_azure.handle.ca_file))
+    trust(shared_azure, monkeypatch)
     return shared_azure
+
+
+def trust(azure: Azure, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
+        monkeypatch.setenv(name, str(azure.handle.ca_file))
 
 
 def _certificate(name: str) -> tuple[bytes, bytes]:

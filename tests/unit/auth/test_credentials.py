@@ -4,7 +4,8 @@ import pickle
 import pytest
 from pydantic import SecretStr
 
-from smalt.auth.static import ApiKey, Token
+from smalt.auth.credentials import ApiKey, Token
+from smalt.auth.kept import Fixed
 from smalt.dispatch.target import Origin, Target, Timeouts
 from smalt.dispatch.upstreams import Upstreams
 
@@ -12,20 +13,20 @@ SECRET = "k3y-that-nobody-may-see"
 
 
 def make_target() -> Target:
-    key = ApiKey(SecretStr(SECRET))
+    key = ApiKey(Fixed(SecretStr(SECRET)))
     return Target(Origin("east.example", 443, tls=True), (key, key), api="classic", api_version="2024-10-21")
 
 
 def test_azure_takes_the_key_in_its_own_header() -> None:
     """`api-key` for Azure, a bearer token for OpenAI-compatible servers."""
-    key = ApiKey(SecretStr(SECRET))
+    key = ApiKey(Fixed(SecretStr(SECRET)))
     assert key.header(bearer=False) == ("api-key", SECRET)
     assert key.header(bearer=True) == ("authorization", f"Bearer {SECRET}")
 
 
 def test_a_token_is_the_same_for_every_server() -> None:
     """`Authorization: Bearer`."""
-    token = Token(SecretStr(SECRET))
+    token = Token(Fixed(SecretStr(SECRET)))
     for bearer in (False, True):
         assert token.header(bearer=bearer) == ("authorization", f"Bearer {SECRET}")
 
@@ -33,11 +34,11 @@ def test_a_token_is_the_same_for_every_server() -> None:
 @pytest.mark.parametrize(
     "holder",
     [
-        ApiKey(SecretStr(SECRET)),
-        Token(SecretStr(SECRET)),
+        ApiKey(Fixed(SecretStr(SECRET))),
+        Token(Fixed(SecretStr(SECRET))),
         make_target(),
         make_target().heads,
-        make_target().heads.current,
+        make_target().heads.at_once(0.0),
         {"targets": [make_target()]},
         Upstreams({"east": make_target()}, Timeouts()),
     ],
@@ -55,7 +56,7 @@ def test_nothing_that_holds_a_key_shows_it(holder: object) -> None:
 
 def test_a_key_has_no_open_attributes() -> None:
     """Dumps of attributes find nothing, and copies cannot be made either."""
-    key = ApiKey(SecretStr(SECRET))
+    key = ApiKey(Fixed(SecretStr(SECRET)))
     assert not hasattr(key, "__dict__")
     with pytest.raises(TypeError):
         copy.deepcopy(key)

@@ -1,0 +1,71 @@
+"""Secrets in Azure Key Vaults, by azure-keyvault-secrets."""
+
+import threading
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from smalt.auth.entra import PATIENCE, entra_credential
+from smalt.auth.sources import Reading, Unreadable, checked, said
+from smalt.config.identity import Identity
+from smalt.errors import MissingExtra
+
+if TYPE_CHECKING:
+    from azure.keyvault.secrets import SecretClient
+
+_AZURES: Final = (".vault.azure.net", ".vault.azure.cn", ".vault.usgovcloudapi.net")
+
+
+class Vaults:
+    """The clients of all vaults, one for each vault and identity: they keep their tokens themselves."""
+
+    def __init__(self, transport: Mapping[str, Any]) -> None:
+        self._transport = transport
+        self._lock = threading.Lock()
+        self._clients: dict[tuple[str, Identity], SecretClient] = {}
+
+    def client(self, url: str, identity: Identity) -> "SecretClient":
+        """Raises MissingExtra, and ValueError for what azure-identity finds missing."""
+        try:
+            from azure.keyvault.secrets import SecretClient  # noqa: PLC0415  # slow, and an optional part
+        except ModuleNotFoundError:
+            raise MissingExtra("Key Vault", "azure") from None
+        with self._lock:
+            if (url, identity) not in self._clients:
+                self._clients[url, identity] = SecretClient(
+                    url,
+                    entra_credential(identity, url, **self._transport),
+                    # a vault elsewhere than in Azure's domains, such as a test's, names Azure's as its own
+                    verify_challenge_resource=(urlsplit(url).hostname or "").endswith(_AZURES),
+                    **PATIENCE,
+                    **self._transport,
+                )
+            return self._clients[url, identity]
+
+    def forget(self, url: str, identity: Identity) -> None:
+        """The next client begins with a token of its own."""
+        with self._lock:
+            self._clients.pop((url, identity), None)
+
+
+class VaultSecret:
+    """`url`: `https://contoso.vault.azure.net/secrets/name`, with or without a version."""
+
+    def __init__(self, url: str, identity: Identity, vaults: Vaults, refresh_s: float) -> None:
+        self._identity = identity
+        self._vaults = vaults
+        self._refresh_s = refresh_s
+        parts = urlsplit(url)
+        self._vault = f"https://{parts.netloc}"
+        self._what = f"{parts.netloc}{parts.path}"
+        _, _, self._name, *version = parts.path.split("/")
+        self._version = version[0] if version else None
+
+    def read(self, *, afresh: bool) -> Reading:
+        """Raises Unreadable."""
+        try:
+            secret = self._vaults.client(self._vault, self._identity).get_secret(self._name, self._version)
+        except Exception as error:  # noqa: BLE001  azure-core's and those of what lies beneath it
+            self._vaults.forget(self._vault, self._identity)
+            raise Unreadable(f"{self._what} cannot be read: {said(error)}") from None
+        return Reading(checked(secret.value or "", self._what), self._refresh_s)

@@ -1,0 +1,29 @@
+"""Which vault is asked for which secret; how it is asked is tested with a real one."""
+
+import pytest
+
+from smalt.auth.sources import Unreadable
+from smalt.auth.vault import Vaults, VaultSecret
+from smalt.config.identity import Identity
+
+VAULT = "https://contoso.vault.azure.net"
+
+
+def test_one_client_for_each_vault_and_identity() -> None:
+    """It keeps its token; one that failed is made anew."""
+    vaults, cli = Vaults({}), Identity(kind="cli")
+    client = vaults.client(VAULT, cli)
+    assert client.vault_url == VAULT
+    assert vaults.client(VAULT, cli) is client
+    assert vaults.client(VAULT, Identity()) is not client
+    vaults.forget(VAULT, cli)
+    assert vaults.client(VAULT, cli) is not client
+
+
+def test_an_identity_that_lacks_something_is_told() -> None:
+    """With the place of the secret."""
+    secret = VaultSecret(f"{VAULT}/secrets/key", Identity(kind="workload_identity"), Vaults({}), 60)
+    with pytest.raises(
+        Unreadable, match=r"contoso\.vault\.azure\.net/secrets/key cannot be read: .*token_file"
+    ):
+        secret.read(afresh=False)
