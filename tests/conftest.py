@@ -19,6 +19,7 @@ settings.load_profile("suite")
 
 METADATA_ADDRESS = "169.254.169.254"  # Azure's instance metadata: never asked unless configured
 OURS = ("AZURE_", "OPENAI_", "SMALT_")
+PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 LIVE = ("AZURE_OPENAI_ENDPOINT", "AZURE_OPENAI_DEPLOYMENT", "AZURE_OPENAI_API_KEY")
 
 
@@ -29,8 +30,9 @@ def machine_variables() -> Iterator[Mapping[str, str]]:
         found = {name: value for name, value in os.environ.items() if name.startswith(OURS)}
         for name in found:
             patch.delenv(name)
-        for name in ("NO_PROXY", "no_proxy"):
-            patch.setenv(name, "127.0.0.1,localhost")
+        for name in PROXIES:
+            patch.delenv(name, raising=False)
+            patch.delenv(name.upper(), raising=False)
         yield found
 
 

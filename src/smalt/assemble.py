@@ -11,12 +11,14 @@ from smalt.config import Settings, freeze
 from smalt.config.agents import instructions
 from smalt.config.defaults import defaults
 from smalt.config.freeze import budgets, own_prices
+from smalt.config.network import Network, ca_pem, proxy_for
 from smalt.config.schema import Resource
 from smalt.core.budgets import Budgets
 from smalt.core.engine import Engine
 from smalt.dispatch.cache import AnswerCache
 from smalt.dispatch.dispatcher import Dispatcher, Sink
 from smalt.dispatch.heads import Credential
+from smalt.dispatch.proxy import Proxy
 from smalt.dispatch.target import Origin, Target, Timeouts
 from smalt.observe.log import log_notice, log_trouble
 from smalt.observe.ptu import Provisioned
@@ -46,7 +48,8 @@ def assemble(
     tokens: Mapping[str, GivenToken] = MappingProxyType({}),
     before: Assembly | None = None,
 ) -> Assembly:
-    """Build everything from checked settings. Opens no connection.
+    """Build everything from checked settings. Opens no connection. Raises ConfigurationError for a proxy of
+    the environment that cannot be used.
 
     `sinks`: told of every ended call, too. `tokens`: functions that give the Entra tokens of resources, in
     place of their identities. `before`: what this replaces; calls under way end there, and what
@@ -63,7 +66,8 @@ def assemble(
             engine = Engine(frozen, before.dispatcher.engine.registry)
             spent = Budgets(specs, before.dispatcher.budgets)
     totals.provision(_provisioned(settings))
-    secrets = Secrets(settings.key_vault, {}, tokens, before.secrets if before else None)
+    known = before.secrets if before else None
+    secrets = Secrets(settings.key_vault, settings.network, tokens, known)
     return Assembly(
         dispatcher=Dispatcher(
             engine,
@@ -75,7 +79,13 @@ def assemble(
             profiles=Profiles(filled_in, instructions(settings)),
         ),
         targets={
-            name: _target(resource, secrets.of(name, resource), filled_in, adapt=settings.adapt)
+            name: _target(
+                resource,
+                _origin(resource, settings.network),
+                secrets.of(name, resource),
+                filled_in,
+                adapt=settings.adapt,
+            )
             for name, resource in settings.resources.items()
         },
         secrets=secrets,
@@ -98,17 +108,33 @@ def _provisioned(settings: Settings) -> dict[str, Provisioned]:
     }
 
 
-def _target(
-    resource: Resource, credentials: tuple[Credential, ...], filled_in: Mapping[str, Defaults], *, adapt: bool
-) -> Target:
+def _origin(resource: Resource, network: Network) -> Origin:
     url = urlsplit(resource.base_url)
     tls = url.scheme == "https"
+    proxy = proxy_for(network, resource.base_url)
+    return Origin(
+        url.hostname or "",
+        url.port or (443 if tls else 80),
+        tls,
+        Proxy.of(proxy) if proxy else None,
+        ca_pem(network) if tls else "",
+    )
+
+
+def _target(
+    resource: Resource,
+    origin: Origin,
+    credentials: tuple[Credential, ...],
+    filled_in: Mapping[str, Defaults],
+    *,
+    adapt: bool,
+) -> Target:
     return Target(
-        origin=Origin(url.hostname or "", url.port or (443 if tls else 80), tls),
+        origin=origin,
         credentials=credentials,
         api=_api(resource),
         api_version=resource.api_version,
-        base_path=url.path.rstrip("/"),
+        base_path=urlsplit(resource.base_url).path.rstrip("/"),
         region=resource.region,
         models={name: deployment.model for name, deployment in resource.deployments.items()},
         versions={

@@ -1,7 +1,6 @@
 """Every secret of a fleet, and the credentials that resources are shown."""
 
 from collections.abc import Callable, Hashable, Mapping
-from typing import Any
 
 from pydantic import SecretStr
 
@@ -11,6 +10,7 @@ from smalt.auth.kept import Fixed, Kept
 from smalt.auth.sources import Function, Source, kept_here
 from smalt.auth.vault import Vaults, VaultSecret
 from smalt.config.identity import Identity, KeyVault
+from smalt.config.network import Network, azure_transport
 from smalt.config.references import Reference, reference
 from smalt.config.schema import Resource
 
@@ -20,24 +20,24 @@ GivenToken = Callable[[], str]
 class Secrets:
     """A secret that several resources need is kept once. Reads nothing before it is needed.
 
-    `transport`: azure-core's options for asking Azure. `tokens`: functions of the program that give Entra
+    `tokens`: functions of the program that give Entra
     tokens, by resource. `before`: what this replaces; what both need stays as it was read.
     """
 
     def __init__(
         self,
         key_vault: KeyVault,
-        transport: Mapping[str, Any],
+        network: Network,
         tokens: Mapping[str, GivenToken],
         before: "Secrets | None" = None,
     ) -> None:
         self._key_vault = key_vault
-        self._transport = transport
+        self._network = network
         self._tokens = tokens
-        self._vaults = Vaults(transport)
+        self._vaults = Vaults(network)
         self._kept: dict[Hashable, Kept] = {}
         self._before: Mapping[Hashable, Kept] = {}
-        if before is not None and before._transport == transport:  # noqa: SLF001  of this class
+        if before is not None and before._network == network:  # noqa: SLF001  of this class
             self._before = before._kept  # noqa: SLF001
 
     def of(self, name: str, resource: Resource) -> tuple[ApiKey | Token, ...]:
@@ -56,7 +56,7 @@ class Secrets:
         scope, authority = scope_of(resource, identity), authority_of(identity, resource.base_url)
         return self._one(
             ("entra", identity, scope, authority),
-            lambda: EntraTokens(identity, scope, resource.base_url, self._transport),
+            lambda: EntraTokens(identity, scope, resource.base_url, azure_transport(self._network)),
             f"the Entra token for {scope}",
         )
 

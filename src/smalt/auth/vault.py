@@ -1,13 +1,13 @@
 """Secrets in Azure Key Vaults, by azure-keyvault-secrets."""
 
 import threading
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from smalt.auth.entra import PATIENCE, entra_credential
 from smalt.auth.sources import Reading, Unreadable, checked, said
 from smalt.config.identity import Identity
+from smalt.config.network import Network, azure_transport
 from smalt.errors import MissingExtra
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ _AZURES: Final = (".vault.azure.net", ".vault.azure.cn", ".vault.usgovcloudapi.n
 class Vaults:
     """The clients of all vaults, one for each vault and identity: they keep their tokens themselves."""
 
-    def __init__(self, transport: Mapping[str, Any]) -> None:
-        self._transport = transport
+    def __init__(self, network: Network) -> None:
+        self._network = network
         self._lock = threading.Lock()
         self._clients: dict[tuple[str, Identity], SecretClient] = {}
 
@@ -34,11 +34,11 @@ class Vaults:
             if (url, identity) not in self._clients:
                 self._clients[url, identity] = SecretClient(
                     url,
-                    entra_credential(identity, url, **self._transport),
+                    entra_credential(identity, url, **azure_transport(self._network)),
                     # a vault elsewhere than in Azure's domains, such as a test's, names Azure's as its own
                     verify_challenge_resource=(urlsplit(url).hostname or "").endswith(_AZURES),
                     **PATIENCE,
-                    **self._transport,
+                    **azure_transport(self._network, url),
                 )
             return self._clients[url, identity]
 

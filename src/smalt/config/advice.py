@@ -6,6 +6,7 @@ from pydantic import SecretStr
 
 from smalt.config.endpoint import is_private_link
 from smalt.config.freeze import DEFAULT_RESOURCE, has_residency
+from smalt.config.network import proxy_for
 from smalt.config.references import reference
 from smalt.config.schema import Deployment, Settings
 from smalt.config.upstreams import is_provisioned, throughput
@@ -14,7 +15,8 @@ from smalt.wire.models import model_data
 
 
 def warnings(settings: Settings) -> tuple[str, ...]:
-    """One line each, of checked settings."""
+    """One line each, of checked settings. Raises ConfigurationError for a proxy of the environment that
+    cannot be used."""
     return tuple(_warnings(settings))
 
 
@@ -25,6 +27,8 @@ def _warnings(settings: Settings) -> Iterator[str]:
                 f"resources.{name}.endpoint: a privatelink host matches no TLS certificate; "
                 f"{resource.base_url} is used, which DNS resolves to the private address"
             )
+        if resource.base_url.startswith("http:") and proxy_for(settings.network, resource.base_url):
+            yield f"resources.{name}.endpoint: http by a proxy, which reads the key and all that is said"
         if resource.identity is not None and resource.api_keys and not _in_vault(resource.api_keys):
             yield f"resources.{name}.identity: api_keys are there, too, and are used; remove one of the two"
         for deployment_name, deployment in resource.deployments.items():

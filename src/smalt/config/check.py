@@ -10,12 +10,13 @@ from smalt.config.check_routes import of_routes, of_unserved
 from smalt.config.document import Document, Finding, KeyPath, meant
 from smalt.config.freeze import DEFAULT_RESOURCE
 from smalt.config.identity import Identity
+from smalt.config.network import Network, ca_pem, proxy_of
 from smalt.config.references import fault_of, reference
 from smalt.config.schema import Budget, Deployment, Resource, Settings
 from smalt.config.shape import shape
 from smalt.config.unbuilt import MESSAGE, unbuilt
 from smalt.config.upstreams import is_provisioned
-from smalt.errors import InvalidDeployment, InvalidEndpoint, MissingAuth
+from smalt.errors import ConfigurationError, InvalidDeployment, InvalidEndpoint, MissingAuth
 
 MOST_KEYS = 2
 _SOURCES = {"file": "a file", "keyring": "a keyring", "vault": "a Key Vault"}
@@ -55,6 +56,7 @@ def _findings(settings: Settings) -> Iterator[Finding]:
         yield from _of_resource(name, resource, settings.quotas)
     if settings.key_vault.identity is not None:
         yield from _of_identity(("key_vault", "identity"), settings.key_vault.identity)
+    yield from _of_network(settings.network)
     yield from of_routes(settings)
     yield from _of_prices(settings)
     yield from of_agents(settings.agents)
@@ -112,6 +114,17 @@ def _of_identity(path: KeyPath, identity: Identity) -> Iterator[Finding]:
         yield from _of_secret((*path, "token"), identity.token)
     if identity.client_secret is not None:
         yield from _of_secret((*path, "client_secret"), identity.client_secret, ("file", "keyring"))
+
+
+def _of_network(network: Network) -> Iterator[Finding]:
+    try:
+        ca_pem(network)
+    except ConfigurationError as error:
+        yield Finding(("network", "ca_file"), error.message)
+    try:
+        proxy_of(network)
+    except ConfigurationError as error:
+        yield Finding(("network", "proxy"), error.message)
 
 
 def _of_secret(path: KeyPath, secret: SecretStr, kinds: Collection[str] = ()) -> Iterator[Finding]:

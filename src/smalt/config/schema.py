@@ -17,6 +17,7 @@ from pydantic import (
 
 from smalt.config.endpoint import base_url
 from smalt.config.identity import IdentityOrKind, KeyVault
+from smalt.config.network import Network
 from smalt.config.numbers import (
     Count,
     Delay,
@@ -247,14 +248,6 @@ class Timeouts(Section):
     stream_idle_s: Seconds = Field(default=300.0, description="Between two pieces of a stream.")
 
 
-class Network(Section):
-    """How upstreams are reached."""
-
-    ca_file: str | None = Field(default=None, description="Certificates to trust, as a PEM file.")
-    proxy: str | None = Field(default=None, description="URL of an HTTP proxy.")
-    no_proxy: tuple[str, ...] = Field(default=(), description="Hosts reached without the proxy.")
-
-
 class Degraded(Section):
     """What to answer when nothing is available."""
 
@@ -372,7 +365,7 @@ class Settings(Section):
     breaker: Breaker = Field(default=Breaker(), description="Circuit breaker.")
     timeouts: Timeouts = Field(default=Timeouts(), description="Patience with upstreams.")
     key_vault: KeyVault = Field(default=KeyVault(), description="Secrets in Key Vaults.")
-    network: Network = _later("Proxies and certificates.", Network())
+    network: Network = Field(default=Network(), description="Proxies and certificates.")
     degraded: dict[str, Degraded] = _later("Answers by model for when nothing is available.", {})
     gateway: Gateway = Field(default=Gateway(), description="The server.")
     teams: dict[str, Any] = _later("Teams by name.", {})

@@ -11,7 +11,16 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from smalt.dispatch.connection import CLOSED, Connection, Received, connecting, not_connected, trust
+from smalt.dispatch.connection import (
+    CLOSED,
+    Connection,
+    Received,
+    connecting,
+    forwarded,
+    not_connected,
+    trust,
+)
+from smalt.dispatch.proxy import Proxy, Tunnel
 from smalt.dispatch.run import SendFailed
 from smalt.dispatch.target import Origin
 from smalt.types import FailureKind
@@ -26,7 +35,7 @@ class BlockingConnections:
 
     def __init__(self, tls: Callable[[], ssl.SSLContext] = ssl.create_default_context) -> None:
         self._make_tls = tls
-        self._tls: ssl.SSLContext | None = None
+        self._tls: dict[str, ssl.SSLContext] = {}  # by the certificates trusted besides the usual ones
         self._lock = threading.RLock()
         self._idle: dict[Origin, list[Plug]] = defaultdict(list)  # in the order they came back
         self._all: set[Plug] = set()
@@ -43,6 +52,7 @@ class BlockingConnections:
         response = plug.connection.request(head, body)
         try:
             response.head()
+            forwarded(origin, response.status)
         except BaseException:
             response.close()
             raise
@@ -79,14 +89,16 @@ class BlockingConnections:
         return plug
 
     def _open(self, origin: Origin, connect_s: float) -> socket.socket:
-        """For each address of the host, and for TLS, the time begins anew."""
+        """For each address of the host the time begins anew, and once more for a tunnel and TLS."""
         if self._closed:
             raise OSError(CLOSED)
-        sock = socket.create_connection((origin.host, origin.port), connect_s)
+        sock = socket.create_connection(origin.address, connect_s)
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if origin.tls:
-                sock = self._tls_context().wrap_socket(sock, server_hostname=origin.host)
+                if origin.proxy is not None:
+                    _tunnel(sock, origin, origin.proxy, time.monotonic() + connect_s)
+                sock = self._tls_context(origin).wrap_socket(sock, server_hostname=origin.host)
         except BaseException:
             sock.close()
             raise
@@ -106,11 +118,23 @@ class BlockingConnections:
             if plug in idle:
                 idle.remove(plug)
 
-    def _tls_context(self) -> ssl.SSLContext:
+    def _tls_context(self, origin: Origin) -> ssl.SSLContext:
         with self._lock:
-            if self._tls is None:
-                self._tls = trust(self._make_tls)
-            return self._tls
+            if origin.ca_pem not in self._tls:
+                self._tls[origin.ca_pem] = trust(self._make_tls, origin.ca_pem)
+            return self._tls[origin.ca_pem]
+
+
+def _tunnel(sock: socket.socket, origin: Origin, proxy: Proxy, deadline_s: float) -> None:
+    """Leaves the socket the rest of the time. Raises OSError."""
+    tunnel = Tunnel(origin, proxy)
+    sock.sendall(tunnel.request)
+    while not tunnel.receive(sock.recv(READ_BYTES)):
+        left_s = deadline_s - time.monotonic()
+        if left_s <= 0:
+            raise TimeoutError
+        sock.settimeout(left_s)
+    sock.settimeout(max(deadline_s - time.monotonic(), 0.001))
 
 
 class Plug(asyncio.Transport):

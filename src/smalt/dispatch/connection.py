@@ -19,6 +19,7 @@ from typing import Any, Final, Generic, TypeVar
 
 import httptools
 
+from smalt.dispatch.proxy import NOT_LET_IN
 from smalt.dispatch.run import SendFailed
 from smalt.dispatch.target import Origin
 from smalt.errors import ConfigurationError
@@ -264,22 +265,31 @@ def connecting(origin: Origin, connect_s: float) -> Iterator[None]:
     try:
         yield
     except TimeoutError:
-        text = f"connecting to {origin.host}:{origin.port} took longer than {connect_s:g} s"
+        text = f"connecting to {origin} took longer than {connect_s:g} s"
         raise SendFailed(FailureKind.CONNECT, text) from None
     except (OSError, UnicodeError) as error:  # refused, unreachable, TLS; a host that is no name
         raise not_connected(origin, _reason(error)) from None
 
 
 def not_connected(origin: Origin, reason: str) -> SendFailed:
-    return SendFailed(FailureKind.CONNECT, f"cannot connect to {origin.host}:{origin.port}: {reason}")
+    return SendFailed(FailureKind.CONNECT, f"cannot connect to {origin}: {reason}")
 
 
-def trust(make: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
-    """Raises ConfigurationError if the certificates cannot be read."""
+def forwarded(origin: Origin, status: int) -> None:
+    """Raises SendFailed if a request was read by a proxy that did not pass it on."""
+    if status == 407 and origin.forwarder is not None:
+        raise not_connected(origin, NOT_LET_IN)
+
+
+def trust(make: Callable[[], ssl.SSLContext], ca_pem: str) -> ssl.SSLContext:
+    """With these certificates, too. Raises ConfigurationError if they cannot be read."""
     try:
-        return make()
+        context = make()
+        if ca_pem:
+            context.load_verify_locations(cadata=ca_pem)
     except OSError as error:
         raise ConfigurationError(f"the trusted certificates cannot be read: {error}") from None
+    return context
 
 
 def _reason(error: Exception) -> str:

@@ -13,7 +13,16 @@ from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Final
 
-from smalt.dispatch.connection import CLOSED, Connection, Received, connecting, not_connected, trust
+from smalt.dispatch.connection import (
+    CLOSED,
+    Connection,
+    Received,
+    connecting,
+    forwarded,
+    not_connected,
+    trust,
+)
+from smalt.dispatch.proxy import Proxy, Tunnel, Tunnelling
 from smalt.dispatch.run import SendFailed
 from smalt.dispatch.target import Origin
 from smalt.types import FailureKind
@@ -29,7 +38,7 @@ class Connections:
 
     def __init__(self, tls: Callable[[], ssl.SSLContext] = ssl.create_default_context) -> None:
         self._make_tls = tls
-        self._tls: ssl.SSLContext | None = None
+        self._tls: dict[str, ssl.SSLContext] = {}  # by the certificates trusted besides the usual ones
         self._idle: dict[Origin, dict[Wire, None]] = defaultdict(dict)  # in the order they came back
         self._all: set[Wire] = set()
         self._closed = False
@@ -45,6 +54,7 @@ class Connections:
         response.expire(started_s + limit_s, limit_s)
         try:
             await response.head()
+            forwarded(origin, response.status)
         except BaseException:
             response.close()
             raise
@@ -68,22 +78,45 @@ class Connections:
         return None
 
     async def _connect(self, origin: Origin, connect_s: float) -> "Wire":
-        loop = asyncio.get_running_loop()
-        tls = self._tls_context() if origin.tls else None
         with connecting(origin, connect_s):
             async with asyncio.timeout(connect_s):
-                _, connection = await loop.create_connection(
-                    lambda: Connection(origin, partial(Response, loop), self._put_back, self._forget),
-                    origin.host,
-                    origin.port,
-                    ssl=tls,
-                    server_hostname=origin.host if tls else None,
-                )
+                if origin.proxy is not None and origin.tls:
+                    connection = await self._tunnel(origin, origin.proxy)
+                else:
+                    _, connection = await asyncio.get_running_loop().create_connection(
+                        partial(self._new, origin),
+                        *origin.address,
+                        ssl=self._tls_context(origin) if origin.tls else None,
+                        server_hostname=origin.host if origin.tls else None,
+                    )
         if self._closed or not connection.is_open:
             connection.kill()
             raise not_connected(origin, CLOSED if self._closed else "the connection was closed at once")
         self._all.add(connection)
         return connection
+
+    async def _tunnel(self, origin: Origin, proxy: Proxy) -> "Wire":
+        """Raises OSError."""
+        loop = asyncio.get_running_loop()
+        tls, opened = self._tls_context(origin), loop.create_future()
+        transport, _ = await loop.create_connection(
+            lambda: Tunnelling(Tunnel(origin, proxy), opened), *origin.address
+        )
+        try:
+            await opened
+            connection = self._new(origin)
+            secured = await loop.start_tls(transport, connection, tls, server_hostname=origin.host)
+            if secured is None:
+                raise ConnectionError("the connection was closed in the TLS handshake")
+        except BaseException:
+            transport.abort()
+            raise
+        connection.connection_made(secured)  # as the one who took over, start_tls does not say it
+        return connection
+
+    def _new(self, origin: Origin) -> "Wire":
+        loop = asyncio.get_running_loop()
+        return Connection(origin, partial(Response, loop), self._put_back, self._forget)
 
     def _put_back(self, connection: "Wire", now: float) -> None:
         idle = self._idle[connection.origin]
@@ -96,10 +129,10 @@ class Connections:
         self._all.discard(connection)
         self._idle[connection.origin].pop(connection, None)
 
-    def _tls_context(self) -> ssl.SSLContext:
-        if self._tls is None:
-            self._tls = trust(self._make_tls)
-        return self._tls
+    def _tls_context(self, origin: Origin) -> ssl.SSLContext:
+        if origin.ca_pem not in self._tls:
+            self._tls[origin.ca_pem] = trust(self._make_tls, origin.ca_pem)
+        return self._tls[origin.ca_pem]
 
 
 class Response(Received):

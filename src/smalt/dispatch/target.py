@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 from msgspec import Struct
 
 from smalt.dispatch.heads import Credential, Head, Heads
+from smalt.dispatch.proxy import Proxy
 from smalt.types import Facts, Operation
 from smalt.wire import paths, rewrite
 from smalt.wire.adapt import adapt
@@ -28,11 +29,14 @@ def _data(model: str, deployment: str) -> ModelData | None:
 
 
 class Origin(NamedTuple):
-    """Where a resource listens. `host` without brackets."""
+    """Where a resource listens, and how it is reached. `host` without brackets. `ca_pem`: certificates to
+    trust besides the usual ones."""
 
     host: str
     port: int
     tls: bool
+    proxy: Proxy | None = None
+    ca_pem: str = ""
 
     @property
     def authority(self) -> str:
@@ -40,10 +44,24 @@ class Origin(NamedTuple):
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == (443 if self.tls else 80) else f"{host}:{self.port}"
 
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port to connect to."""
+        return (self.host, self.port) if self.proxy is None else (self.proxy.host, self.proxy.port)
+
+    @property
+    def forwarder(self) -> Proxy | None:
+        """The proxy that reads the requests, since without TLS there is no tunnel."""
+        return None if self.tls else self.proxy
+
+    def __str__(self) -> str:
+        by = "" if self.proxy is None else f" by the proxy {self.proxy.host}:{self.proxy.port}"
+        return f"{self.host}:{self.port}{by}"
+
 
 class Outgoing(Struct, frozen=True):
-    """A request as one upstream gets it. `path` with query; `rewrites`: what was changed in the body,
-    `renamed`: names of tools among it."""
+    """A request as one upstream gets it. `path` with query, the whole URL where a proxy reads it.
+    `rewrites`: what was changed in the body, `renamed`: names of tools among it."""
 
     path: str
     body: bytes
@@ -69,8 +87,11 @@ class Target:
     defaults: Mapping[str, Defaults] = field(default_factory=dict)
     adapt: bool = True
     heads: Heads = field(init=False, repr=False, compare=False)
+    _prefix: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        forwarded = self.origin.forwarder is not None
+        object.__setattr__(self, "_prefix", f"http://{self.origin.authority}" if forwarded else "")
         object.__setattr__(self, "heads", Heads(self._head, *self.credentials))
 
     def _head(self, credential: Credential) -> bytes | None:
@@ -79,13 +100,16 @@ class Target:
         secret = credential.header(bearer=self.api == "openai")
         if secret is None:
             return None
-        headers = (
+        headers = [
             ("host", self.origin.authority),
             secret,
             ("content-type", "application/json"),
             ("accept-encoding", "identity"),  # usage is read from the bytes passing by
             ("user-agent", "smalt"),
-        )
+        ]
+        forwarder = self.origin.forwarder
+        if forwarder is not None and forwarder.authorization:
+            headers.append(("proxy-authorization", forwarder.authorization))
         return ("".join(f"{name}: {value}\r\n" for name, value in headers) + "\r\n").encode()
 
     def outgoing(self, facts: Facts, deployment: str, body: bytes) -> Outgoing:
@@ -114,7 +138,7 @@ class Target:
         if self.adapt:
             body, adaptations, renamed = adapt(body, facts, model, azure=self.api != "openai")
             rewrites += adaptations
-        path = self._path(facts.operation, deployment, version)
+        path = self._prefix + self._path(facts.operation, deployment, version)
         return Outgoing(path, body, tuple(rewrites), renamed)
 
     def _named_by_path(self, operation: Operation, version: str) -> bool:

@@ -7,6 +7,7 @@ import pytest
 from smalt.auth.credentials import ApiKey, Token
 from smalt.auth.secrets import Secrets
 from smalt.config.identity import Identity, KeyVault
+from smalt.config.network import Network
 from smalt.config.schema import Resource
 
 VAULT = "https://contoso.vault.azure.net/secrets"
@@ -16,8 +17,8 @@ def resource(**fields: Any) -> Resource:
     return Resource.model_validate({"endpoint": "https://contoso.openai.azure.com", **fields})
 
 
-def secrets(before: Secrets | None = None, **transport: Any) -> Secrets:
-    return Secrets(KeyVault(), transport, {"own": lambda: "own-token"}, before)
+def secrets(before: Secrets | None = None, **network: Any) -> Secrets:
+    return Secrets(KeyVault(), Network(**network), {"own": lambda: "own-token"}, before)
 
 
 def behind(shown: ApiKey | Token) -> object:
@@ -81,14 +82,14 @@ def test_a_reload_keeps_what_was_read() -> None:
     before = secrets()
     (first,) = before.of("east", resource(identity="cli"))
     (second,) = secrets(before).of("east", resource(identity="cli"))
-    (third,) = secrets(before, connection_verify="/ca.pem").of("east", resource(identity="cli"))
+    (third,) = secrets(before, proxy="http://proxy.example:3128").of("east", resource(identity="cli"))
     assert behind(first) is behind(second)
     assert behind(first) is not behind(third)
 
 
 def test_vaults_may_have_an_identity_of_their_own() -> None:
     """It counts before that of the resource."""
-    made = Secrets(KeyVault(identity=Identity(kind="cli")), {}, {})
+    made = Secrets(KeyVault(identity=Identity(kind="cli")), Network(), {})
     (first,) = made.of("one", resource(api_keys=[f"{VAULT}/a"], identity="managed_identity"))
     (second,) = made.of("other", resource(api_keys=[f"{VAULT}/a"]))
     assert behind(first) is behind(second)

@@ -5,13 +5,14 @@ import pytest
 from smalt.auth.sources import Unreadable
 from smalt.auth.vault import Vaults, VaultSecret
 from smalt.config.identity import Identity
+from smalt.config.network import Network
 
 VAULT = "https://contoso.vault.azure.net"
 
 
 def test_one_client_for_each_vault_and_identity() -> None:
     """It keeps its token; one that failed is made anew."""
-    vaults, cli = Vaults({}), Identity(kind="cli")
+    vaults, cli = Vaults(Network()), Identity(kind="cli")
     client = vaults.client(VAULT, cli)
     assert client.vault_url == VAULT
     assert vaults.client(VAULT, cli) is client
@@ -22,7 +23,7 @@ def test_one_client_for_each_vault_and_identity() -> None:
 
 def test_an_identity_that_lacks_something_is_told() -> None:
     """With the place of the secret."""
-    secret = VaultSecret(f"{VAULT}/secrets/key", Identity(kind="workload_identity"), Vaults({}), 60)
+    secret = VaultSecret(f"{VAULT}/secrets/key", Identity(kind="workload_identity"), Vaults(Network()), 60)
     with pytest.raises(
         Unreadable, match=r"contoso\.vault\.azure\.net/secrets/key cannot be read: .*token_file"
     ):

@@ -51,6 +51,7 @@ def test_what_is_built_is_not_marked() -> None:
         "retry",
         "breaker",
         "timeouts",
+        "network",
         "gateway",
         "observe",
     }

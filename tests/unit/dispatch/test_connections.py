@@ -220,6 +220,6 @@ async def test_tls_uses_the_systems_trust_unless_told_otherwise(
     for connections in (own, own, other):
         await failure_of(ask(connections, secure))
     await failure_of(ask(own))
-    assert [asked["ssl"] for asked in net.asked] == [made[0], made[0], other._tls, None]
+    assert [asked["ssl"] for asked in net.asked] == [made[0], made[0], other._tls[""], None]
     assert [asked["server_hostname"] for asked in net.asked] == ["east.example"] * 3 + [None]
     assert made[0].check_hostname
