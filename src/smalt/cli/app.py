@@ -148,6 +148,24 @@ def emulate(  # noqa: PLR0913  each is an option of the command
 
 
 @app.command()
+def init(
+    *,
+    output: Annotated[Path, typer.Option(help="The file to write.", metavar="FILE")] = Path("smalt.yaml"),
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Write a first smalt.yaml, from what the environment and .env say of Azure OpenAI.
+
+    Keys stay where they are: the file names their variables. What is not known is left blank, and said.
+
+    Example: smalt init && smalt check
+    """
+    from smalt.cli import initializing
+
+    initializing.run(output, force=force, as_json=as_json)
+
+
+@app.command()
 def check(*, config: ConfigFile = None, env: Overlay = None, as_json: Json = False) -> None:
     """Say everything that is wrong with the configuration, or what it adds up to. Asks no server.
 

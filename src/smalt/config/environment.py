@@ -12,13 +12,17 @@ DEFAULT: KeyPath = ("resources", DEFAULT_RESOURCE)
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """`path`: what it sets. `model`: the model its deployment serves, None for the deployment's own name."""
+    """`path`: what it sets. `model`: the model its deployment serves, None for the deployment's own name.
+
+    `secret`: its value is never shown or written anywhere.
+    """
 
     name: str
     path: KeyPath
     meaning: str
     example: str = ""
     model: str | None = None
+    secret: bool = False
 
 
 def _deployment(name: str, meaning: str, *, model: str | None = None, example: str = "") -> Variable:
@@ -43,8 +47,9 @@ VARIABLES = (
         (*DEFAULT, "api_keys"),
         "The resource's key. Required without a smalt.yaml, unless there is a token.",
         '"<your key>"',
+        secret=True,
     ),
-    Variable("AZURE_API_KEY", (*DEFAULT, "api_keys"), "The same, as LiteLLM calls it."),
+    Variable("AZURE_API_KEY", (*DEFAULT, "api_keys"), "The same, as LiteLLM calls it.", secret=True),
     Variable(
         "AZURE_OPENAI_API_VERSION",
         (*DEFAULT, "api_version"),
@@ -65,9 +70,16 @@ VARIABLES = (
         example="gpt-4o",
     ),
     _deployment("AZURE_OPENAI_CHAT_DEPLOYMENT_NAME", "The same, as semantic-kernel calls it."),
-    Variable("AZURE_OPENAI_AD_TOKEN", (*DEFAULT, "identity"), "An Entra token, in place of a key."),
+    Variable(
+        "AZURE_OPENAI_AD_TOKEN", (*DEFAULT, "identity"), "An Entra token, in place of a key.", secret=True
+    ),
     Variable("SMALT_AUTH", (*DEFAULT, "identity"), "`entra`: Entra ID in place of a key."),
-    Variable("SMALT_GATEWAY_KEY", ("gateway", "keys"), "A key callers of the gateway may use; alias `env`."),
+    Variable(
+        "SMALT_GATEWAY_KEY",
+        ("gateway", "keys"),
+        "A key callers of the gateway may use; alias `env`.",
+        secret=True,
+    ),
     Variable("SMALT_LISTEN", ("gateway", "listen"), "Where the gateway listens.", "127.0.0.1:8000"),
 )
 
