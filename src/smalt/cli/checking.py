@@ -14,6 +14,9 @@ from ruamel.yaml import YAML
 
 from smalt.config import Settings, json_schema, load
 from smalt.config.advice import warnings
+from smalt.config.check import check as check_document
+from smalt.config.document import Document
+from smalt.config.loading import read
 from smalt.config.routes import Plan, plans
 from smalt.config.upstreams import upstreams
 from smalt.core.routes import AZURE_PREFIX
@@ -53,7 +56,8 @@ class Summary:
 def check(path: Path | None, overlay: str | None, *, as_json: bool) -> None:
     """Raises ConfigurationError with every problem; under `as_json` they are the document printed."""
     try:
-        summary = summary_of(_load(path, overlay))
+        document = read(path, env=os.environ, overlay=overlay, cwd=Path.cwd())
+        summary = summary_of(check_document(document), document)
     except ConfigurationError as error:
         if not as_json:
             raise
@@ -65,13 +69,13 @@ def check(path: Path | None, overlay: str | None, *, as_json: bool) -> None:
         _show(summary)
 
 
-def summary_of(settings: Settings) -> Summary:
+def summary_of(settings: Settings, document: Document | None = None) -> Summary:
     specs = upstreams(settings)
     return Summary(
         resources=len(settings.resources),
         deployments=len(specs),
         routes={name: _served(plan, settings) for name, plan in plans(settings, specs).items()},
-        warnings=warnings(settings),
+        warnings=warnings(settings, document),
     )
 
 

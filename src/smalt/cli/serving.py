@@ -16,10 +16,12 @@ import typer
 from smalt import __version__
 from smalt.cli.curl import HELLO, curl
 from smalt.cli.processes import child, needs
-from smalt.config import Settings, load
+from smalt.config import Settings
 from smalt.config.advice import warnings
+from smalt.config.check import check
 from smalt.config.environment import VARIABLES
 from smalt.config.fill import with_dotenv
+from smalt.config.loading import read
 from smalt.core.routes import AZURE_PREFIX
 from smalt.errors import ConfigurationError
 
@@ -36,14 +38,17 @@ class Source:
     path: Path | None
     overlay: str | None
 
-    def load(self, cwd: Path) -> Settings:
-        """Raises ConfigurationError with every problem; if nothing is configured, also with a way out."""
+    def load(self, cwd: Path) -> tuple[Settings, Sequence[str]]:
+        """The settings, and what should be mended in them. Raises ConfigurationError with every problem; if
+        nothing is configured, also with a way out."""
         try:
-            return load(self.path, env=os.environ, overlay=self.overlay, cwd=cwd)
+            document = read(self.path, env=os.environ, overlay=self.overlay, cwd=cwd)
+            settings = check(document)
         except ConfigurationError as error:
             if not self.is_configured(os.environ, cwd):
                 error.resolution = (*error.resolution, "Without Azure: smalt serve --emulate-if-unconfigured")
             raise
+        return settings, warnings(settings, document)
 
     def is_configured(self, env: Mapping[str, str], cwd: Path) -> bool:
         """Whether anything says which Azure to use."""
@@ -64,8 +69,9 @@ def run(source: Source, listen: str | None, *, emulate_if_unconfigured: bool, as
             source = Source(Path(folder, "smalt.yaml"), None)
             command = ("emulate", "--port-base", "0", "--write-config", str(source.path))
             emulator = stack.enter_context(child(*command))
-        settings = listening_at(listen, source.load(cwd))
-        for warning in warnings(settings):
+        loaded, advice = source.load(cwd)
+        settings = listening_at(listen, loaded)
+        for warning in advice:
             print(f"warning: {warning}", file=sys.stderr)
 
         def announce(serving: Serving) -> None:

@@ -12,6 +12,8 @@ KeyPath = tuple[str | int, ...]
 SECRETS = frozenset(
     {"admin_key", "api_keys", "client_secret", "key", "secrets", "token"}
 )  # fields whose value is never shown
+LITERAL = "the secret itself stands in the file; put ${NAME} or file:/path in its place"
+_OWN_NAMES = frozenset({"quotas", "residency"})  # sections whose names people choose
 
 
 class Finding(NamedTuple):
@@ -60,8 +62,8 @@ class Document:
     """Plain data with positions. Every step adds the problems it finds; none stops at the first.
 
     `name`: what messages call the source; `title`: the same at the head of the error. `written`: values
-    that held variables, as written, so that no message shows what a variable holds. `labels`: other names
-    of paths (environment variables).
+    that stand elsewhere (in variables, in a `file:`), as written, so that no message shows what is there.
+    `literals`: secrets that stand in the file itself. `labels`: other names of paths (environment variables).
     """
 
     name: str = ""
@@ -69,6 +71,7 @@ class Document:
     data: dict[str, Any] = field(default_factory=dict)
     places: dict[KeyPath, Place] = field(default_factory=dict)
     written: dict[KeyPath, str] = field(default_factory=dict)
+    literals: list[KeyPath] = field(default_factory=list)
     labels: dict[KeyPath, str] = field(default_factory=dict)
     problems: list[ConfigProblem] = field(default_factory=list)
     _faulty: set[KeyPath] = field(default_factory=set)
@@ -80,9 +83,15 @@ class Document:
         if self.faulty(path):
             return
         self.mark_faulty(path)
-        place = next((self.places[p] for p in _upwards(path) if p in self.places), Place(self.name))
-        label = next((self.labels[p] for p in _upwards(path) if p in self.labels), dotted(path))
-        self.problems.append(place.problem(label, message, kind))
+        self.problems.append(self.problem(path, message, kind))
+
+    def problem(
+        self, path: KeyPath, message: str, kind: type[ConfigurationError] = ConfigurationError
+    ) -> ConfigProblem:
+        """With its place; not noted."""
+        place = next((self.places[p] for p in upwards(path) if p in self.places), Place(self.name))
+        label = next((self.labels[p] for p in upwards(path) if p in self.labels), dotted(path))
+        return place.problem(label, message, kind)
 
     def mark_faulty(self, path: KeyPath) -> None:
         """Keep later steps from complaining about this path."""
@@ -118,8 +127,9 @@ def meant(name: str, names: Iterable[str]) -> str:
 
 def is_secret(path: KeyPath) -> bool:
     names = [key for key in path if isinstance(key, str)]
-    return bool(names) and names[-1] in SECRETS
+    return bool(names) and names[-1] in SECRETS and names[0] not in _OWN_NAMES
 
 
-def _upwards(path: KeyPath) -> list[KeyPath]:
+def upwards(path: KeyPath) -> list[KeyPath]:
+    """The path, what holds it, and so on."""
     return [path[:length] for length in range(len(path), -1, -1)]

@@ -19,13 +19,18 @@ def base_url(endpoint: str, *, azure: bool, allow_http: bool = False) -> str:
     """
     url = _split(endpoint)
     host = _public_host(url.hostname or "")
-    if url.scheme == "http" and not (allow_http or _is_loopback(host)):
+    if url.scheme == "http" and not (allow_http or _names_loopback(host)):
         raise ValueError("http would send the key in the clear; use https, or set allow_http: true")
     path = url.path.rstrip("/")
     if azure:
         path = "" if _AZURE_HOST.fullmatch(host) else _PASTED.sub("", path)
     netloc = f"[{host}]" if ":" in host else host
     return f"{url.scheme}://{netloc}{f':{url.port}' if url.port else ''}{path}"
+
+
+def is_loopback(endpoint: str) -> bool:
+    """Whether it is on this machine."""
+    return _names_loopback(urlsplit(endpoint).hostname or "")
 
 
 def is_private_link(endpoint: str) -> bool:
@@ -57,7 +62,7 @@ def _public_host(host: str) -> str:
     return host.replace(".privatelink.", ".", 1)
 
 
-def _is_loopback(host: str) -> bool:
+def _names_loopback(host: str) -> bool:
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:

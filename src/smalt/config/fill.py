@@ -7,7 +7,7 @@ from typing import Any
 
 from smalt.config.document import ConfigProblem, Document, KeyPath, Place, is_secret, raise_problems
 from smalt.config.read import read_text
-from smalt.config.references import fault_of
+from smalt.config.references import fault_of, reference
 
 _VARIABLE = re.compile(r"\$\$|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
 _LINE = re.compile(
@@ -18,6 +18,9 @@ _LINE = re.compile(
 )
 READ_AGAIN = frozenset({"api_keys", "client_secret"})
 FILES = frozenset({"ca_file", "certificate_file"})  # paths, relative to the file they stand in
+_NO_SECRET = frozenset(
+    {"", "none", "empty", "unused", "no-key", "not-needed"}
+)  # for servers that ask for no key
 _ESCAPES = {r"\n": "\n", r"\r": "\r", r"\t": "\t"}
 
 
@@ -64,7 +67,9 @@ def fill_variables(document: Document, env: Mapping[str, str]) -> None:
 
         if "${" in _VARIABLE.sub("", text):
             document.report(path, "expected ${NAME} or ${NAME:-default}; write $$ for a dollar sign")
-        if "$" in text:
+        if is_secret(path) and _is_literal(text):
+            document.literals.append(path)
+        elif "$" in text:
             document.written[path] = text
         return _VARIABLE.sub(value, text)
 
@@ -74,6 +79,12 @@ def fill_variables(document: Document, env: Mapping[str, str]) -> None:
         if isinstance(resource, dict) and isinstance(resource.get("deployments"), dict):
             path = ("resources", resource_name, "deployments")
             resource["deployments"] = _renamed(document, path, resource["deployments"], fill)
+
+
+def _is_literal(text: str) -> bool:
+    """Whether a secret, or a part of it, stands here itself; a default of a variable does."""
+    rest = _VARIABLE.sub(lambda match: match["default"] or "", text).strip().removeprefix("Bearer").strip()
+    return rest.lower() not in _NO_SECRET and reference(rest) is None
 
 
 def _renamed(
@@ -101,14 +112,21 @@ def read_secret_files(document: Document, folder: Path) -> None:
 
     def content(text: str, path: KeyPath) -> str:
         if path and path[-1] in FILES:
-            return str(folder / text)
+            return _found(folder / text, path, document) if text else text
         if not (text.startswith("file:") and is_secret(path)):
             return text
+        document.written.setdefault(path, text)
         file = folder / text.removeprefix("file:")
         secret = _secret_in(file, path, document)
         return f"file:{file.absolute()}" if secret and READ_AGAIN.intersection(path) else secret
 
     document.data = _change(document.data, (), content)
+
+
+def _found(file: Path, path: KeyPath, document: Document) -> str:
+    if not file.is_file():
+        document.report(path, "no such file; a relative path begins at the folder of smalt.yaml")
+    return str(file)
 
 
 def _secret_in(file: Path, path: KeyPath, document: Document) -> str:

@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from smalt.config.check import check
-from smalt.config.document import Document, Place, raise_problems
+from smalt.config.document import LITERAL, Document, Place, raise_problems
 from smalt.config.environment import read_environment
 from smalt.config.fill import fill_variables, read_secret_files, with_dotenv
 from smalt.config.read import merge, read_file
 from smalt.config.schema import Settings
 
 FILE = "smalt.yaml"
+PRODUCTION = frozenset({"prod", "production"})  # overlays that stand for it
 
 
 def load(
@@ -19,22 +20,39 @@ def load(
 ) -> Settings:
     """Load a file, or `smalt.yaml` in `cwd` if there is one, or else what the environment says.
 
-    `overlay`: prod lays `environments/prod.yaml`, beside the file, over it. Raises ConfigurationError with
-    every problem at once; InvalidEndpoint, InvalidDeployment or MissingAuth if all are of that kind.
+    `overlay`: prod lays `environments/prod.yaml`, beside the file, over it; under that name, and under
+    `production`, no secret may stand in the files themselves. Raises ConfigurationError with every problem at
+    once; InvalidEndpoint, InvalidDeployment or MissingAuth if all are of that kind.
     """
+    return check(read(path, env=env, overlay=overlay, cwd=cwd))
+
+
+def read(
+    path: Path | None = None, *, env: Mapping[str, str], overlay: str | None = None, cwd: Path
+) -> Document:
+    """What `load` checks. Raises ConfigurationError if a file cannot be read at all."""
     file = cwd / (path or FILE)
     folder = file.parent
     if path is None and not file.exists():
         if overlay:
             raise_problems(FILE, [Place(FILE).problem("", f"no such file to lay --env {overlay} over")])
         document = read_environment(with_dotenv(env, cwd))
-    else:
-        document = read_file(file, _name(file, cwd))
-        if overlay:
-            document = merge(document, _read_overlay(overlay, folder, cwd))
-        fill_variables(document, with_dotenv(env, folder))
+        read_secret_files(document, folder)
+        return document
+    document = read_file(file, _name(file, cwd))
+    if overlay:
+        document = merge(document, _read_overlay(overlay, folder, cwd))
+    complete(document, folder, env)
+    if overlay in PRODUCTION:
+        for secret in document.literals:
+            document.report(secret, f"{LITERAL}; --env {overlay} refuses it")
+    return document
+
+
+def complete(document: Document, folder: Path, env: Mapping[str, str]) -> None:
+    """Fill in what a file in `folder` refers to."""
+    fill_variables(document, with_dotenv(env, folder))
     read_secret_files(document, folder)
-    return check(document)
 
 
 def from_data(data: Mapping[str, Any]) -> Settings:

@@ -25,7 +25,7 @@ resources:
   east:
     endpoint: https://east.openai.azure.com
     region: eastus
-    api_keys: [k]
+    api_keys: ['keyring:k']
     deployments:
       gpt-4o-ptu: {model: gpt-4o, sku: ProvisionedManaged, ptu: 50}
       gpt-4o-prod: {model: gpt-4o, sku: Standard}
@@ -33,7 +33,7 @@ resources:
   sweden:
     endpoint: https://sweden.openai.azure.com
     region: swedencentral
-    api_keys: [k]
+    api_keys: ['keyring:k']
     deployments: {gpt-4o-prod: {model: gpt-4o, sku: Standard}, mini: {model: gpt-4o-mini, sku: Standard}}
 models:
   gpt-4o: {strategy: least_latency, fallbacks: [gpt-4o-mini], residency: eu}
@@ -56,7 +56,9 @@ def test_check_sums_up(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shown = capsys.readouterr().out
     assert "ok: 1 resources, 2 deployments" in shown
     assert "gpt-4o  east/gpt-4o-ptu, then east/gpt-4o-prod" in shown
-    assert "warning: resources.east.endpoint: a privatelink host" in shown
+    assert f"warning: {path}:4:5: resources.east.endpoint: a privatelink host" in shown
+    assert f"warning: {path}:5:16: resources.east.api_keys[0]: the secret itself stands in the file" in shown
+    assert KEY not in shown
 
 
 def test_check_speaks_to_scripts(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -66,7 +68,7 @@ def test_check_speaks_to_scripts(path: Path, capsys: pytest.CaptureFixture[str])
     assert summary["ok"]
     assert summary["routes"]["gpt-4o"]["tiers"] == [["east/gpt-4o-ptu"], ["east/gpt-4o-prod"]]
     assert summary["routes"]["azure/gpt-4o-ptu"]["tiers"] == [["east/gpt-4o-ptu"]]
-    assert len(summary["warnings"]) == 2
+    assert len(summary["warnings"]) == 3
 
 
 def test_check_shows_how_each_name_is_served(path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -101,3 +101,15 @@ def test_nothing_configured_comes_with_a_way_out(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError) as raised:
         Source(None, None).load(tmp_path)
     assert any("--emulate-if-unconfigured" in step for step in raised.value.resolution)
+
+
+def test_what_should_be_mended_comes_with_the_settings(tmp_path: Path) -> None:
+    """With its place in the file."""
+    (tmp_path / "smalt.yaml").write_text(
+        "resources: {e: {endpoint: 'https://c.azure.com', api_keys: [k], deployments: {d: {model: m}}}}"
+    )
+    _settings, advice = Source(None, None).load(tmp_path)
+    assert len(advice) == 1
+    assert advice[0].startswith(
+        "smalt.yaml:1:61: resources.e.api_keys[0]: the secret itself stands in the file"
+    )

@@ -88,8 +88,11 @@ LEAVES = st.text("abcxyz019 :#-*&!{}[],'\"$.~%@\n\u00e4\u20ac") | st.integers() 
 @given(
     st.dictionaries(
         st.text("ab1:#- ", min_size=1),
-        st.recursive(LEAVES, lambda c: st.lists(c) | st.dictionaries(st.text("ab1:# ", min_size=1), c)),
+        st.recursive(
+            LEAVES, lambda c: st.lists(c) | st.dictionaries(st.text("ab1:# ", min_size=1), c), max_leaves=6
+        ),
         min_size=1,
+        max_size=3,
     )
 )
 def test_what_is_written_is_read(data: dict[str, Any]) -> None:

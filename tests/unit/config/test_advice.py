@@ -1,11 +1,14 @@
 """What works but should be mended."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.unit.config.build import resource, settings, standard
 
 from smalt.config.advice import warnings
+from smalt.config.check import check
+from smalt.config.loading import read
 
 
 def told(deployment: dict[str, Any]) -> tuple[str, ...]:
@@ -90,3 +93,44 @@ def test_a_default_that_its_own_model_refuses() -> None:
         "models.o3.defaults.temperature: o3 does not take it; it is left out where that model answers",
         "agents.quick.reasoning_effort: gpt-4o does not take it; it is left out where that model answers",
     )
+
+
+LITERAL = "the secret itself stands in the file; put ${NAME} or file:/path in its place"
+KEYS = """\
+resources:
+  east:
+    endpoint: https://contoso.openai.azure.com
+    api_keys: [s3cret, "${KEY}"]
+    identity: {kind: client_secret, tenant_id: t, client_id: c, client_secret: "keyring:app"}
+    deployments: {d: {model: m}}
+  here:
+    endpoint: http://127.0.0.1:8101
+    api_keys: [made-up]
+    deployments: {d: {model: m}}
+gateway: {admin_key: "${ADMIN:-s3cret-too}", keys: [{alias: a, key: "file:key"}]}
+"""
+
+
+def test_a_secret_in_the_file_itself(tmp_path: Path) -> None:
+    """With its place; but not what is on this machine, as the emulator's keys are."""
+    (tmp_path / "smalt.yaml").write_text(KEYS)
+    (tmp_path / "key").write_text("k")
+    document = read(env={"KEY": "s3cret-elsewhere"}, cwd=tmp_path)
+    told = [line for line in warnings(check(document), document) if "s3cret" not in line]
+    assert told == [
+        (
+            "smalt.yaml:5:5: resources.east.identity: api_keys are there, too, and are used; "
+            "remove one of the two"
+        ),
+        f"smalt.yaml:4:16: resources.east.api_keys[0]: {LITERAL}",
+        f"smalt.yaml:11:11: gateway.admin_key: {LITERAL}",
+    ]
+
+
+def test_secrets_of_environments_and_programs_are_where_they_belong(tmp_path: Path) -> None:
+    """There is no file they could leave."""
+    document = read(
+        env={"AZURE_OPENAI_ENDPOINT": "https://c.openai.azure.com", "AZURE_OPENAI_API_KEY": "s3cret"},
+        cwd=tmp_path,
+    )
+    assert warnings(check(document), document) == ()

@@ -94,3 +94,4 @@ def test_every_secret_field_is_known_as_one() -> None:
     assert is_secret(("resources", "east", "api_keys", 0))
     assert not is_secret(("resources", "east", "endpoint"))
     assert not is_secret(())
+    assert not is_secret(("quotas", "token"))

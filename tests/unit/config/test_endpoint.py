@@ -2,7 +2,7 @@
 
 import pytest
 
-from smalt.config.endpoint import base_url, is_private_link
+from smalt.config.endpoint import base_url, is_loopback, is_private_link
 
 CLEAN = "https://contoso.openai.azure.com"
 
@@ -85,3 +85,10 @@ def test_private_link_hosts_are_told_apart() -> None:
     """Private-link names can be warned about."""
     assert is_private_link("https://contoso.privatelink.openai.azure.com")
     assert not is_private_link(CLEAN)
+
+
+@pytest.mark.parametrize("endpoint", ["http://127.0.0.1:8101", "https://localhost", "http://[::1]:80/v1"])
+def test_what_is_on_this_machine(endpoint: str) -> None:
+    """By name or by address."""
+    assert is_loopback(endpoint)
+    assert not is_loopback("https://contoso.openai.azure.com")

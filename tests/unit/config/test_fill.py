@@ -185,3 +185,52 @@ def test_an_unusable_secret_file_is_a_problem(content: bytes, message: str, tmp_
     document = parse("admin_key: file:key", "smalt.yaml")
     read_secret_files(document, tmp_path)
     assert [problem.message for problem in document.problems] == [message]
+
+
+@pytest.mark.parametrize(
+    ("text", "literal"),
+    [
+        ("s3cret", True),
+        ("${KEY}", False),
+        ("sk-${KEY}", True),
+        ("${KEY:-s3cret}", True),
+        ("${KEY:-}", False),
+        ("s3$$cret", True),
+        ("Bearer ${KEY}", False),
+        ("Bearer s3cret", True),
+        ("file:/run/${KEY}", False),
+        ("keyring:east", False),
+        ("https://contoso.vault.azure.net/secrets/key", False),
+        ("none", False),
+        ("", False),
+    ],
+)
+def test_a_secret_that_stands_in_the_file_is_noted(text: str, literal: bool) -> None:
+    """Whole, in part, or as the default of a variable; not the word for a server that asks for no key."""
+    document = parse(f"gateway: {{admin_key: '{text}'}}\nagents: {{a: {{model: '{text}'}}}}", "smalt.yaml")
+    fill_variables(document, {"KEY": "s3cret"})
+    assert document.literals == ([("gateway", "admin_key")] if literal else [])
+
+
+def test_a_literal_secret_is_not_kept_as_it_was_written() -> None:
+    """Messages show what is written where variables stand."""
+    document = parse("gateway: {admin_key: 's3$$cret', listen: '${HERE}'}", "smalt.yaml")
+    fill_variables(document, {"HERE": "127.0.0.1:80"})
+    assert document.written == {("gateway", "listen"): "${HERE}"}
+
+
+def test_a_file_that_is_named_must_be_there(tmp_path: Path) -> None:
+    """It would fail the first request, or the start; a blank names none."""
+    (tmp_path / "app.pem").touch()
+    document = parse(
+        "{a: {certificate_file: app.pem}, b: {certificate_file: nowhere}, ca_file: ''}", "smalt.yaml"
+    )
+    read_secret_files(document, tmp_path)
+    assert document.data["a"] == {"certificate_file": str(tmp_path / "app.pem")}
+    assert document.data["ca_file"] == ""
+    assert [str(problem) for problem in document.problems] == [
+        (
+            "smalt.yaml:1:38: b.certificate_file: no such file; a relative path begins at the folder of "
+            "smalt.yaml"
+        )
+    ]

@@ -142,3 +142,28 @@ def test_a_program_gives_plain_data() -> None:
 
     resource["deployments"] = {"d": {"model": "gpt-4o"}}
     assert list(from_data({"resources": {"east": resource}}).resources) == ["east"]
+
+
+@pytest.mark.parametrize("overlay", ["prod", "production"])
+def test_req_3_5_a_literal_key_is_refused_in_production(overlay: str, tmp_path: Path) -> None:
+    """In the file and in the overlay; by any other name it may stand there."""
+    (tmp_path / "smalt.yaml").write_text(EAST.replace("${KEY}", "s3cret"))
+    (tmp_path / "environments").mkdir()
+    for name in (overlay, "test"):
+        (tmp_path / "environments" / f"{name}.yaml").write_text("gateway:\n  admin_key: s3cret-too\n")
+    what = "the secret itself stands in the file; put ${NAME} or file:/path in its place"
+    assert refusal(None, tmp_path, overlay) == (
+        f"environments/{overlay}.yaml:2:3: gateway.admin_key: {what}; --env {overlay} refuses it",
+        f"smalt.yaml:4:16: resources.east.api_keys[0]: {what}; --env {overlay} refuses it",
+    )
+    load(env={}, overlay="test", cwd=tmp_path)
+    load(env={}, cwd=tmp_path)
+
+
+def test_production_takes_secrets_from_elsewhere(tmp_path: Path) -> None:
+    """Variables and files."""
+    (tmp_path / "smalt.yaml").write_text(EAST)
+    (tmp_path / "environments").mkdir()
+    (tmp_path / "environments" / "prod.yaml").write_text("gateway: {admin_key: 'file:key'}")
+    (tmp_path / "key").write_text("a-key-in-a-file")
+    assert load(env={"KEY": "k"}, overlay="prod", cwd=tmp_path).gateway.admin_key

@@ -125,7 +125,7 @@ def test_nothing_shows_the_credentials_of_a_proxy() -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "the file cannot be read: No such file or directory"),
+        (None, "no such file; a relative path begins at the folder of smalt.yaml"),
         (b"", "the file holds no certificate in PEM form; one in DER form is converted by openssl x509"),
         (b"\x30\x82\x01", "the file holds no certificate in PEM form; one in DER form is converted by"),
         (
