@@ -19,6 +19,7 @@ from smalt.emulator.testing import running
 EXAMPLE_S = 60
 START_S = 20
 GATEWAY_KEY = "sk-example"
+CERTIFICATE = Path(__file__).parents[1] / "integration" / "dispatch" / "tls" / "cert.pem"
 SHOWN_ADDRESS = "127.0.0.1:8000"  # in documents; the tests use a free port
 SHOWN_CONTROL_ADDRESS = "127.0.0.1:8100"
 
@@ -49,7 +50,10 @@ class World:
 
 @pytest.fixture(scope="session")
 def plain_world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return World(tmp_path_factory.mktemp("plain"))
+    """With the certificates that settings of the documents name."""
+    folder = tmp_path_factory.mktemp("plain")
+    (folder / "company-ca.pem").write_bytes(CERTIFICATE.read_bytes())
+    return World(folder)
 
 
 @pytest.fixture

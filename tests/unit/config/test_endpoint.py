@@ -35,6 +35,15 @@ def test_every_pasted_form_of_an_azure_endpoint_gives_the_same_base(pasted: str)
         ("https://contoso.services.ai.azure.com/api/projects/p", "https://contoso.services.ai.azure.com"),
         ("https://apim.contoso.com/team-a/openai/v1", "https://apim.contoso.com/team-a"),
         ("https://contoso.openai.azure.us/", "https://contoso.openai.azure.us"),
+        (
+            "https://contoso.privatelink.cognitiveservices.azure.com/",
+            "https://contoso.cognitiveservices.azure.com",
+        ),
+        (
+            "https://contoso.privatelink.services.ai.azure.com/api/projects/p",
+            "https://contoso.services.ai.azure.com",
+        ),
+        ("https://Contoso.PrivateLink.openai.azure.us/", "https://contoso.openai.azure.us"),
         ("http://127.0.0.1:8080/openai", "http://127.0.0.1:8080"),
         ("http://localhost:8080", "http://localhost:8080"),
         ("http://[::1]:8080/", "http://[::1]:8080"),
