@@ -14,6 +14,7 @@ import struct
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
+from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -95,7 +96,8 @@ class Reply:
         self._keep_alive = self._keep_alive and not old and (sized or self._chunked)
         framing = {"transfer-encoding": "chunked"} if self._chunked else {}
         connection = {} if self._keep_alive else {"connection": "close"}
-        head = _head(status, {**headers, **framing, **connection}, version)
+        dated = {"date": formatdate(usegmt=True), **headers}
+        head = _head(status, {**dated, **framing, **connection}, version)
         self._connection.write(head[: len(head) // 2] if part else head)
 
     def write(self, data: bytes) -> None:

@@ -2,6 +2,8 @@
 
 import asyncio
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from smalt.emulator.server import BODY_LIMIT, HEAD_LIMIT, Listener, Reply, Request
@@ -141,3 +143,13 @@ async def test_a_fault_of_the_emulator_is_not_dressed_as_an_answer() -> None:
     writer.close()
     await listener.close()
     assert [type(context["exception"]) for context in heard] == [ZeroDivisionError]
+
+
+def test_answers_are_dated(wire: Wire) -> None:
+    """By a clock that is right, in the form of HTTP; refusals too."""
+    answers = wire.exchange(wire.request(), wire.head("connection: close", target="/nowhere", method="GET"))
+    dates = [line.partition(b": ")[2] for line in answers.splitlines() if line.startswith(b"date: ")]
+    assert len(dates) == 2
+    for date in dates:
+        age = datetime.now(UTC) - parsedate_to_datetime(date.decode())
+        assert timedelta(seconds=-1) <= age <= timedelta(seconds=30)
