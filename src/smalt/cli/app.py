@@ -176,6 +176,32 @@ def check(*, config: ConfigFile = None, env: Overlay = None, as_json: Json = Fal
     checking.check(config, env, as_json=as_json)
 
 
+@app.command()
+def doctor(*, config: ConfigFile = None, env: Overlay = None, as_json: Json = False) -> None:
+    """Find out why it fails: ask every resource, and say the cause and the command that mends it.
+
+    Looks at this machine, the settings, names, proxies, ports, certificates, keys and tokens, roles, versions
+    and deployments; with azure_id also at models and quota as ARM has them. Nothing is billed: Azure refuses
+    the questions for free, and how it refuses them proves what works. Exit code 1 if there is a fault.
+
+    Example: smalt doctor --config smalt.yaml
+    """
+    from smalt.cli import doctoring
+
+    doctoring.doctor(config, env, as_json=as_json)
+
+
+@app.command()
+def validate(*, config: ConfigFile = None, env: Overlay = None, as_json: Json = False) -> None:
+    """The same as smalt doctor: environment, packages, connectivity, deployments.
+
+    Example: smalt validate --env prod
+    """
+    from smalt.cli import doctoring
+
+    doctoring.doctor(config, env, as_json=as_json)
+
+
 @config_app.command()
 def schema() -> None:
     """Print the JSON schema of smalt.yaml, for editors.

@@ -11,7 +11,18 @@ import pytest
 from smalt import cli
 from smalt.errors import ConfigurationError, MissingAuth
 
-COMMANDS = ("serve", "emulate", "init", "check", "demo", "version", "config schema", "config show")
+COMMANDS = (
+    "serve",
+    "emulate",
+    "init",
+    "check",
+    "demo",
+    "doctor",
+    "validate",
+    "version",
+    "config schema",
+    "config show",
+)
 
 
 def ended(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> object:

@@ -1,0 +1,99 @@
+"""`smalt doctor` and `smalt validate`: findings as a table, or as JSON."""
+
+import json
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from smalt.config import Settings, load
+from smalt.doctor.checkup import Tell, diagnose
+from smalt.doctor.findings import Finding, Verdict, healthy
+from smalt.doctor.surroundings import Surroundings
+
+_MARKS: dict[Verdict, str] = {
+    "ok": "[green]ok[/]",
+    "warning": "[yellow]warning[/]",
+    "fault": "[red]fault[/]",
+    "skipped": "[dim]skipped[/]",
+}
+
+
+def doctor(path: Path | None, overlay: str | None, *, as_json: bool) -> None:
+    """Exits with 1 if there is a fault."""
+    with watched(as_json=as_json) as tell:
+        findings = diagnose(lambda: settings_of(path, overlay), surroundings(), tell)
+    if as_json:
+        print(json.dumps({"ok": healthy(findings), "findings": [asdict(one) for one in findings]}, indent=2))
+    else:
+        _show(findings)
+    if not healthy(findings):
+        raise typer.Exit(1)
+
+
+def settings_of(path: Path | None, overlay: str | None) -> Settings:
+    return load(path, env=os.environ, overlay=overlay, cwd=Path.cwd())
+
+
+def surroundings() -> Surroundings:
+    return Surroundings(os.environ)
+
+
+@contextmanager
+def watched(*, as_json: bool) -> Iterator[Tell]:
+    """What is being looked at, on standard error, where a person can see it. What the libraries of Azure log
+    is in the findings already."""
+    for name in ("azure", "msal", "urllib3"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    console = Console(stderr=True)
+    if as_json or not console.is_terminal:
+        yield lambda _: None
+        return
+    with console.status("looking") as status:
+        yield lambda finding: status.update(escape(f"{finding.area} {finding.subject}".strip()))
+
+
+def _show(findings: Sequence[Finding]) -> None:
+    console = Console(highlight=False)
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for column in ("verdict", "subject", "area"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("found", overflow="fold")
+    for one in findings:
+        row = (one.subject or "this machine", one.area, one.found)
+        table.add_row(_MARKS[one.verdict], *map(escape, row))
+    console.print(table)
+    for one in findings:
+        if one.verdict in ("fault", "warning"):
+            console.print(
+                f"\n{_MARKS[one.verdict]} {escape(one.subject or 'this machine')}: {escape(one.found)}"
+            )
+            console.print(f"  {one.cause}", markup=False)
+            for step in one.mend:
+                console.print(
+                    f"  $ {step}" if is_command(step) else f"  - {step}", markup=False, soft_wrap=True
+                )
+    faults, warnings = (sum(one.verdict == verdict for one in findings) for verdict in ("fault", "warning"))
+    console.print(f"\n{faults} faults, {warnings} warnings")
+
+
+def is_command(step: str) -> bool:
+    """Whether a step can be typed as it stands."""
+    return step.partition(" ")[0] in {
+        "az",
+        "curl",
+        "date",
+        "export",
+        "getent",
+        "pip",
+        "smalt",
+        "sudo",
+        "unset",
+    }

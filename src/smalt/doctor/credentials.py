@@ -1,0 +1,63 @@
+"""What a resource is shown, and who it says we are."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from smalt.config.schema import Resource
+from smalt.doctor.questions import on_v1
+from smalt.doctor.tokens import Token
+
+_AZURE_HOST = re.compile(r".*\.(openai|cognitiveservices|services\.ai)\.azure\.(com|us|cn)")
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One credential as it is sent. `label`: what people are told. `token`: None for a key."""
+
+    label: str
+    header: tuple[str, str] = field(repr=False)
+    token: Token | None = None
+
+    @property
+    def bearer(self) -> bool:
+        return self.header[0] == "authorization"
+
+
+def keys_of(resource: Resource) -> Iterator[Shown]:
+    """The keys that are in the settings themselves."""
+    several = len(resource.api_keys) > 1
+    for number, key in enumerate(resource.api_keys, start=1):
+        label = f"key {number}" if several else "the key"
+        value = key.get_secret_value()
+        yield Shown(label, ("authorization", f"Bearer {value}") if is_proxy(resource) else ("api-key", value))
+
+
+def bearer(token: Token) -> Shown:
+    return Shown("the token", ("authorization", f"Bearer {token.text}"), token)
+
+
+def is_proxy(resource: Resource) -> bool:
+    """Or another OpenAI-compatible server: keys go as bearer tokens."""
+    return resource.kind == "openai"
+
+
+def at_azure(resource: Resource) -> bool:
+    """Whether the endpoint is Azure's own, whatever kind it is declared."""
+    url = urlsplit(resource.endpoint)
+    return bool(_AZURE_HOST.fullmatch(url.hostname or "")) or "/openai/deployments/" in f"{url.path}/"
+
+
+def audiences(resource: Resource) -> tuple[str, ...]:
+    """Of tokens the resource accepts (wire: Cognitive Services on both surfaces, Azure AI on v1)."""
+    end = next(
+        (
+            end
+            for end in ("us", "cn")
+            if (urlsplit(resource.base_url).hostname or "").endswith(f".azure.{end}")
+        ),
+        "com",
+    )
+    both = f"https://cognitiveservices.azure.{end}", f"https://ai.azure.{end}"
+    return both if on_v1(resource) else both[:1]

@@ -1,0 +1,44 @@
+"""What the doctor sees of the machine: the seam that tests put other machines into."""
+
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from importlib.util import find_spec
+
+Resolve = Callable[[str], Sequence[str]]
+
+
+def addresses(host: str) -> Sequence[str]:
+    """Of a host, in the order of the system. Raises socket.gaierror."""
+    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+def is_installed(module: str) -> bool:
+    """Whether a module, with all it is part of, can be imported; imports its parents."""
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _today() -> date:
+    return _now().date()
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """`now`: wall time in UTC; `today`: what dates of models are held against. `timeout_s`: of each
+    connection and each answer."""
+
+    env: Mapping[str, str]
+    timeout_s: float = 10.0
+    now: Callable[[], datetime] = field(default=_now)
+    today: Callable[[], date] = field(default=_today)
+    resolve: Resolve = field(default=addresses)
+    installed: Callable[[str], bool] = field(default=is_installed)

@@ -1,0 +1,49 @@
+"""A proxy that knows CONNECT and nothing else, in a thread."""
+
+import contextlib
+import socket
+import threading
+from collections.abc import Mapping
+
+import pytest
+
+
+def connect_proxy(patch: pytest.MonkeyPatch, hosts: Mapping[str, str]) -> str:
+    """Its URL. `hosts`: where it leads those that it lets through. It ends with the process.
+
+    `patch` takes away the exemption of loopback, which such a URL is not meant for.
+    """
+    listener = socket.create_server(("127.0.0.1", 0))
+    threading.Thread(target=_serve, args=(listener, hosts), name="connect proxy", daemon=True).start()
+    patch.setenv("NO_PROXY", "127.0.0.1,localhost")
+    return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def _serve(listener: socket.socket, hosts: Mapping[str, str]) -> None:
+    while True:
+        caller, _ = listener.accept()
+        threading.Thread(target=_relay, args=(caller, hosts), daemon=True).start()
+
+
+def _relay(caller: socket.socket, hosts: Mapping[str, str]) -> None:
+    with caller, contextlib.suppress(OSError):
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += caller.recv(4_096)
+        host, _, port = head.split()[1].decode().rpartition(":")
+        if host not in hosts:
+            caller.sendall(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n")
+            return
+        with socket.create_connection((hosts[host], int(port))) as there:
+            caller.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            back = threading.Thread(target=_pump, args=(there, caller), daemon=True)
+            back.start()
+            _pump(caller, there)
+            back.join()
+
+
+def _pump(source: socket.socket, drain: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(65_536):
+            drain.sendall(data)
+        drain.shutdown(socket.SHUT_WR)
