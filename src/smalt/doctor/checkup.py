@@ -83,7 +83,7 @@ def patients(settings: Settings, around: Surroundings) -> Iterator[Patient]:
     }
     for name, resource in settings.resources.items():
         twins = {key: other for other, theirs in keys.items() if other != name for key in keys[name] & theirs}
-        yield Patient(name, resource, trust, around, twins)
+        yield Patient(name, resource, trust, around, twins, settings.key_vault.identity)
 
 
 def trusted() -> ssl.SSLContext:

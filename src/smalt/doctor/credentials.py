@@ -5,7 +5,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from smalt.config.identity import Identity
 from smalt.config.schema import Resource
+from smalt.doctor.findings import Finding
+from smalt.doctor.kept_secrets import NotKept, read_key
 from smalt.doctor.questions import on_v1
 from smalt.doctor.tokens import Token
 
@@ -25,12 +28,16 @@ class Shown:
         return self.header[0] == "authorization"
 
 
-def keys_of(resource: Resource) -> Iterator[Shown]:
-    """The keys that are in the settings themselves."""
+def keys_of(resource: Resource, reader: Identity) -> Iterator[Shown | Finding]:
+    """Each key, or why it cannot be read. `reader`: who reads vaults."""
     several = len(resource.api_keys) > 1
     for number, key in enumerate(resource.api_keys, start=1):
         label = f"key {number}" if several else "the key"
-        value = key.get_secret_value()
+        try:
+            value = read_key(key.get_secret_value(), reader)
+        except NotKept as error:
+            yield error.diagnosis.fault("", f"{label}: {error.text}")
+            continue
         yield Shown(label, ("authorization", f"Bearer {value}") if is_proxy(resource) else ("api-key", value))
 
 

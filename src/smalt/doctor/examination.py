@@ -2,6 +2,7 @@
 fault."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from smalt.auth.entra import scope_of
@@ -82,6 +83,9 @@ class Examination:
                 yield error.diagnosis.fault(self.patient.name, error.text)
             return
         for number, shown in enumerate(credentials):
+            if isinstance(shown, Finding):
+                yield replace(shown, subject=self.patient.name)
+                continue
             answer = self._knock(self.patient.resource, shown)
             if number == 0:
                 yield from self._clock(answer)
@@ -104,11 +108,11 @@ class Examination:
             return refused.warning(name, f"{found}; the first one works")
         return refused.fault(name, found)
 
-    def _credentials(self) -> Iterator[Shown]:
+    def _credentials(self) -> Iterator[Shown | Finding]:
         """Keys, else a token. Raises NoToken."""
         resource = self.patient.resource
         if resource.api_keys or resource.identity is None:
-            yield from keys_of(resource)
+            yield from keys_of(resource, self.patient.reader or resource.identity or Identity())
         else:
             yield self._token(resource.identity, scope_of(resource, resource.identity))
 

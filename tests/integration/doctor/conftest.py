@@ -52,13 +52,18 @@ identity:
       secrets: [app-secret]
       certificates: [app.pem]
       federated_subjects: ["system:serviceaccount:default:app"]
-      roles: {{east: [Cognitive Services OpenAI User], sweden: [Cognitive Services OpenAI User]}}
+      roles:
+        east: [Cognitive Services OpenAI User]
+        sweden: [Cognitive Services OpenAI User]
+        kv: [Key Vault Secrets User]
     owner:
       secrets: [owner-secret]
       roles: {{/subscriptions/default: [Owner]}}
     stranger: {{tenant: fabrikam, secrets: [stranger-secret]}}
   managed_identities:
     machine: {{kind: system, roles: {{east: [Cognitive Services OpenAI User]}}}}
+vaults:
+  kv: {{port: 0, secrets: {{aoai-key: east-key-1}}}}
 tls: {{hosts: [{SUBDOMAIN}]}}
 """
 

@@ -50,6 +50,13 @@ def client_certificate(azure: Azure) -> Mapping[str, Any]:
 
 
 @good
+def keys_in_a_vault_and_a_file(azure: Azure) -> Mapping[str, Any]:
+    (azure.folder / "key").write_text("east-key-2\n")
+    secret = f"{azure.handle.state()['vaults']['kv']}/secrets/aoai-key"
+    return {"east": azure.east(api_keys=[secret, "file:key"], identity=azure.application("app"))}
+
+
+@good
 def default_chain(azure: Azure) -> Mapping[str, Any]:
     azure.known_as("app")
     return {"east": azure.east(identity="default")}

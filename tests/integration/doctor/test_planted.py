@@ -168,6 +168,23 @@ def managed_identity_that_is_not_assigned(world: World) -> Resources:
     return {"east": world.azure.east(identity=identity)}
 
 
+@plant("authentication", "secret_not_found", "the vault has no secret nothing")
+def key_that_the_vault_does_not_have(world: World) -> Resources:
+    secret = f"{world.azure.handle.state()['vaults']['kv']}/secrets/nothing"
+    return {"east": world.azure.east(api_keys=[secret], identity=world.azure.application("app"))}
+
+
+@plant("authentication", "vault_forbids", "Key Vault Secrets User")
+def vault_that_does_not_know_us(world: World) -> Resources:
+    secret = f"{world.azure.handle.state()['vaults']['kv']}/secrets/aoai-key"
+    return {"east": world.azure.east(api_keys=[secret], identity=world.azure.application("owner"))}
+
+
+@plant("file", "unusable_settings", "cannot start")
+def file_of_a_key_that_is_not_there(world: World) -> Resources:
+    return {"east": world.azure.east(api_keys=["file:nowhere"])}
+
+
 @plant("authentication", "keys_disabled", "takes no keys")
 def keys_disabled(world: World) -> Resources:
     world.azure.handle.set("east", disable_local_auth=True)
