@@ -18,7 +18,7 @@ from smalt.client.agents import RunOptions
 from smalt.client.answers import Chunk, Response, TokenUsage, ToolCall
 from smalt.client.explain import Explanation
 from smalt.config import json_schema
-from smalt.config.environment import OF_AZURE_IDENTITY, VARIABLES
+from smalt.config.environment import OTHER_VARIABLES, VARIABLES
 from smalt.core.upstream import UpstreamStatus
 from smalt.errors import BY_CODE, SmaltError
 from smalt.integrations.semantic_kernel import KernelManager
@@ -367,7 +367,7 @@ def configuration_page() -> str:
         head = "| key | type | default | meaning | status |\n|---|---|---|---|---|\n"
         parts.append(f"## {title or 'Top level'}\n\n{section['description']}\n\n{head}{rows}")
     variables = "".join(
-        f"| `{variable.name}` | {variable.meaning} |\n" for variable in (*VARIABLES, *OF_AZURE_IDENTITY)
+        f"| `{variable.name}` | {variable.meaning} |\n" for variable in (*VARIABLES, *OTHER_VARIABLES)
     )
     return "\n".join([*parts, WITHOUT_FILE + variables])
 
@@ -442,7 +442,7 @@ def environment_example() -> str:
     head = "# What smalt reads from the environment where there is no smalt.yaml; copy to .env and fill in.\n"
     return head + "".join(
         f"\n# {variable.meaning}\n{'' if variable.example else '# '}{variable.name}={variable.example}\n"
-        for variable in (*VARIABLES, *OF_AZURE_IDENTITY)
+        for variable in (*VARIABLES, *OTHER_VARIABLES)
     )
 
 

@@ -83,14 +83,17 @@ VARIABLES = (
     Variable("SMALT_LISTEN", ("gateway", "listen"), "Where the gateway listens.", "127.0.0.1:8000"),
 )
 
-# Read by azure-identity itself, for `identity: default`; from the environment alone, not from `.env`.
-OF_AZURE_IDENTITY = (
+# Read from the environment alone, not from `.env`: by azure-identity for `identity: default`, and by doctor.
+OTHER_VARIABLES = (
     Variable("AZURE_TENANT_ID", (), "The tenant of an application."),
     Variable("AZURE_CLIENT_ID", (), "The application, or a managed identity assigned by a user."),
     Variable("AZURE_CLIENT_SECRET", (), "A secret of the application."),
     Variable("AZURE_CLIENT_CERTIFICATE_PATH", (), "In its place, a certificate of the application."),
     Variable("AZURE_FEDERATED_TOKEN_FILE", (), "The token file of a workload identity."),
     Variable("AZURE_AUTHORITY_HOST", (), "Where tokens are asked for, if not at the public cloud."),
+    Variable(
+        "SMALT_ARM_ENDPOINT", (), "Where `smalt doctor` asks for resources, if not at the public cloud."
+    ),
 )
 
 

@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 from smalt.auth.sources import Unreadable, kept_here
 from smalt.auth.vault import Vaults, VaultSecret
 from smalt.config.identity import Identity
+from smalt.config.network import Network
 from smalt.config.references import Reference, reference
 from smalt.doctor.findings import Diagnosis
 
@@ -27,7 +28,7 @@ def read_key(text: str, identity: Identity) -> str:
         return text
     try:
         if named.kind == "vault":
-            return VaultSecret(named.name, identity, Vaults({}), refresh_s=0).read(afresh=True).text
+            return VaultSecret(named.name, identity, Vaults(Network()), refresh_s=0).read(afresh=True).text
         return kept_here(named).read(afresh=True).text
     except Unreadable as error:
         raise NotKept(_why(named, str(error)), str(error).partition(" Content:")[0][:300]) from None

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from smalt.config.advice import warnings
 from smalt.config.endpoint import is_private_link
-from smalt.config.environment import OF_AZURE_IDENTITY, VARIABLES
+from smalt.config.environment import OTHER_VARIABLES, VARIABLES
 from smalt.config.references import Reference, reference
 from smalt.config.schema import Resource, Settings
 from smalt.doctor.dial import variable
@@ -24,7 +24,7 @@ _TRUST = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")
 
 def of_machine(around: Surroundings) -> Iterator[Finding]:
     """Never what a variable holds, but its name."""
-    names = [*(one.name for one in (*VARIABLES, *OF_AZURE_IDENTITY)), *_TRUST]
+    names = [*(one.name for one in (*VARIABLES, *OTHER_VARIABLES)), *_TRUST]
     seen = [name for name in names if around.env.get(name)]
     seen += [name.upper() for name in _PROXIES if variable(around.env, name)]
     versions = f"Python {platform.python_version()}, smalt {version('smalt')}"

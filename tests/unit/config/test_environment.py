@@ -9,7 +9,7 @@ import pytest
 
 from smalt.config import Settings, load
 from smalt.config.advice import warnings
-from smalt.config.environment import OF_AZURE_IDENTITY, VARIABLES
+from smalt.config.environment import OTHER_VARIABLES, VARIABLES
 from smalt.config.identity import Identity
 from smalt.errors import ConfigurationError, InvalidEndpoint, MissingAuth
 
@@ -192,7 +192,7 @@ def test_req_3_22_env_example_lists_every_variable() -> None:
     """
     example = (ROOT / ".env.example").read_text()
     listed = re.findall(r"^(?:# )?([A-Z][A-Z0-9_]+)=", example, re.MULTILINE)
-    assert listed == [variable.name for variable in (*VARIABLES, *OF_AZURE_IDENTITY)]
+    assert listed == [variable.name for variable in (*VARIABLES, *OTHER_VARIABLES)]
     emulator: list[str] = []
     others: list[str] = []
     for file in (ROOT / "src").rglob("*.py"):
