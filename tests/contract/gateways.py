@@ -17,15 +17,13 @@ from typing import Any, Literal, cast
 import pytest
 import uvicorn
 
-from smalt.assemble import Assembly, assemble
-from smalt.config import Settings
-from smalt.dispatch.upstreams import Upstreams
+from smalt.assemble import Assembly
+from smalt.config import Settings, schema
 from smalt.gateway import server
 from smalt.gateway.asgi import Gateway, Message, Receive, Scope, Send
+from smalt.gateway.current import Current
 from smalt.gateway.exchange import Exchange
-from smalt.gateway.model_calls import ModelCalls
 from smalt.gateway.pages import pages
-from smalt.gateway.principals import GatewayKeys, Principal
 
 KEY = "gw_contract"
 NARROW_KEY = "gw_narrow"  # may use gpt-4o only
@@ -45,26 +43,25 @@ class Stage:
 
     def __init__(self) -> None:
         self.loop: Future[asyncio.AbstractEventLoop] = Future()
-        self._upstreams: Upstreams | None = None
+        self._current: Current | None = None
 
     def play(self, settings: Settings) -> None:
-        before = self._upstreams
-        self.assembly = assemble(settings)
-        self._upstreams = Upstreams(self.assembly.targets, self.assembly.timeouts)
-        keys = GatewayKeys(
-            [(KEY, Principal("tests")), (NARROW_KEY, Principal("narrow", frozenset({"gpt-4o"})))]
-        )
-        self._calls = ModelCalls(self.assembly.dispatcher, self._upstreams, keys, self.assembly.timeouts)
-        self._app = Gateway(self._calls.handle, pages(self.assembly, keys, ADMIN_KEY))
+        before = self._current
+        keys = [{"alias": "tests", "key": KEY}, {"alias": "narrow", "key": NARROW_KEY, "models": ["gpt-4o"]}]
+        gateway = schema.Gateway.model_validate({"admin_key": ADMIN_KEY, "keys": keys})
+        self._current = Current(settings.model_copy(update={"gateway": gateway}))
+        self.assembly = self._current.now.assembly
+        self._app = Gateway(self._current.handle, pages(self._current))
         if before is not None:
             self.loop.result().call_soon_threadsafe(before.close)
 
     def close(self) -> None:
-        if self._upstreams is not None:
-            self._upstreams.close()
+        if self._current is not None:
+            self._current.close()
 
     async def handle(self, exchange: Exchange) -> None:
-        await self._calls.handle(exchange)
+        assert self._current is not None
+        await self._current.handle(exchange)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._app(scope, receive, send)
@@ -97,7 +94,7 @@ def running_gateway(adapter: Adapter) -> Iterator[Stage]:
 
 
 def _hot_server(stage: Stage) -> uvicorn.Server:
-    return server._server(cast("Gateway", stage), cast("ModelCalls", stage))
+    return server._server(cast("Gateway", stage), stage.handle)
 
 
 def _asgi_server(stage: Stage) -> uvicorn.Server:
@@ -136,11 +133,13 @@ class GatewayProcess:
 
 _SERVE = """
 import json, os, sys
+from functools import partial
 from pathlib import Path
 from smalt.config import load
 from smalt.gateway.server import serve
-settings = load(Path(sys.argv[1]), env=os.environ, cwd=Path.cwd())
-serve(settings, lambda serving: print(json.dumps({"url": serving.url}), flush=True))
+file = Path(sys.argv[1])
+read = partial(load, file, env=os.environ, cwd=Path.cwd())
+serve(read(), lambda serving: print(json.dumps({"url": serving.url}), flush=True), read=read, files=[file])
 """
 
 

@@ -21,7 +21,7 @@ from smalt.config.advice import warnings
 from smalt.config.check import check
 from smalt.config.environment import VARIABLES
 from smalt.config.fill import with_dotenv
-from smalt.config.loading import read
+from smalt.config.loading import read, sources
 from smalt.core.routes import AZURE_PREFIX
 from smalt.errors import ConfigurationError
 
@@ -69,17 +69,21 @@ def run(source: Source, listen: str | None, *, emulate_if_unconfigured: bool, as
             source = Source(Path(folder, "smalt.yaml"), None)
             command = ("emulate", "--port-base", "0", "--write-config", str(source.path))
             emulator = stack.enter_context(child(*command))
-        loaded, advice = source.load(cwd)
-        settings = listening_at(listen, loaded)
-        for warning in advice:
-            print(f"warning: {warning}", file=sys.stderr)
+
+        def read() -> Settings:
+            settings, advice = source.load(cwd)
+            for warning in advice:
+                print(f"warning: {warning}", file=sys.stderr)
+            return listening_at(listen, settings)
+
+        settings = read()
 
         def announce(serving: Serving) -> None:
             told = announcement(serving) | {"emulator": emulator}
             text = json.dumps(told) if as_json else "\n".join(lines(told, example(told, settings)))
             print(text, flush=True)
 
-        serve(settings, announce)
+        serve(settings, announce, read=read, files=sources(source.path, overlay=source.overlay, cwd=cwd))
 
 
 def listening_at(listen: str | None, settings: Settings) -> Settings:

@@ -13,8 +13,8 @@ from smalt.auth.secrets import GivenToken
 from smalt.client.agents import Agent
 from smalt.client.receipts import RECEIPTS
 from smalt.client.transports import HttpLibrary, library_of_the_sdk, transport_classes
-from smalt.client.watching import Watch
 from smalt.config import Settings, check_settings, load
+from smalt.config.watching import Watch
 from smalt.core.upstream import UpstreamStatus
 from smalt.errors import ConfigurationError, MissingExtra
 from smalt.observe.totals import Axis, Sums

@@ -49,6 +49,13 @@ def read(
     return document
 
 
+def sources(path: Path | None = None, *, overlay: str | None = None, cwd: Path) -> list[Path]:
+    """The files that `load` reads, or would read if they were there."""
+    file = cwd / (path or FILE)
+    laid_over = [_overlay_file(overlay, file.parent)] if overlay else []
+    return [file, *laid_over, file.parent / ".env"]
+
+
 def complete(document: Document, folder: Path, env: Mapping[str, str]) -> None:
     """Fill in what a file in `folder` refers to."""
     fill_variables(document, with_dotenv(env, folder))
@@ -67,8 +74,12 @@ def json_schema() -> dict[str, Any]:
 
 
 def _read_overlay(overlay: str, folder: Path, cwd: Path) -> Document:
-    file = folder / "environments" / f"{overlay}.yaml"
+    file = _overlay_file(overlay, folder)
     return read_file(file, _name(file, cwd))
+
+
+def _overlay_file(overlay: str, folder: Path) -> Path:
+    return folder / "environments" / f"{overlay}.yaml"
 
 
 def _name(file: Path, cwd: Path) -> str:

@@ -17,12 +17,14 @@ LARGEST_ERROR = 64 * 1024
 
 
 class Upstreams:
-    """Every resource by name, and the connections to them. One event loop."""
+    """Every resource by name, and the connections to them. One event loop. `connections`: shared ones."""
 
-    def __init__(self, targets: Mapping[str, Target], timeouts: Timeouts) -> None:
+    def __init__(
+        self, targets: Mapping[str, Target], timeouts: Timeouts, connections: Connections | None = None
+    ) -> None:
         self.targets = targets
         self._timeouts = timeouts
-        self._connections = Connections()
+        self._connections = Connections() if connections is None else connections
 
     def close(self) -> None:
         self._connections.close()

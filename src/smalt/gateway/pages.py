@@ -10,10 +10,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from smalt.assemble import Assembly
 from smalt.core.routes import AZURE_PREFIX
+from smalt.dispatch.dispatcher import Dispatcher
 from smalt.errors import InvalidGatewayKey, SmaltError, UnsupportedOperation
-from smalt.gateway.principals import GatewayKeys
+from smalt.gateway.current import Current
 from smalt.observe.totals import Sums
 from smalt.wire.error_body import error_body, error_headers
 from smalt.wire.prices import usd_text
@@ -22,30 +22,32 @@ METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 API_ROOTS = ("/v1", "/openai")
 
 
-def pages(assembly: Assembly, keys: GatewayKeys, admin_key: str) -> Starlette:
+def pages(current: Current) -> Starlette:
     """The Starlette application around the model calls."""
-    guarded = _Pages(assembly, keys, admin_key)
+    guarded = _Pages(current)
     models = [Route(path, guarded.models) for path in ("/v1/models", "/openai/models", "/openai/v1/models")]
     ready = [Route(path, guarded.ready) for path in ("/health/ready", "/ready")]
     live = [Route(path, _live) for path in ("/health/live", "/live")]
+    health = [Route("/health", guarded.health)]
     admin = [Route("/admin/v1/usage", guarded.usage), Route("/admin/v1/upstreams", guarded.upstreams)]
     rest = Route("/{path:path}", _unknown, methods=METHODS)
     return Starlette(
-        routes=[*models, *ready, *live, *admin, rest],
+        routes=[*models, *health, *ready, *live, *admin, rest],
         exception_handlers={SmaltError: _refuse, 404: _unknown},  # no route matches a path with a line break
     )
 
 
 class _Pages:
-    def __init__(self, assembly: Assembly, keys: GatewayKeys, admin_key: str) -> None:
-        self._dispatcher = assembly.dispatcher
-        self._totals = assembly.totals
-        self._keys = keys
-        self._admin_key = admin_key.encode()
+    def __init__(self, current: Current) -> None:
+        self._current = current
+
+    @property
+    def _dispatcher(self) -> Dispatcher:
+        return self._current.now.assembly.dispatcher
 
     async def models(self, request: Request) -> Response:
         """OpenAI's list of models: the names this key may ask for."""
-        principal = self._keys.principal(request.headers.raw)
+        principal = self._current.now.keys.principal(request.headers.raw)
         names = [name for name in self._dispatcher.models if not name.startswith(AZURE_PREFIX)]
         allowed = [name for name in names if principal.models is None or name in principal.models]
         rows = [{"id": name, "object": "model", "created": 0, "owned_by": "smalt"} for name in allowed]
@@ -60,14 +62,33 @@ class _Pages:
         body = {"status": "not ready", "models_without_upstream": missing, "upstreams": reasons}
         return JSONResponse(body, status_code=503)
 
+    async def health(self, _request: Request) -> Response:
+        """Everything the gateway depends on: `ok`, `degraded` while something rests or is refused that others
+        stand in for, `unavailable` (503) while a model has nobody."""
+        now, trouble = self._current.now, self._current.problems
+        missing = self._dispatcher.unavailable_models()
+        upstreams = {
+            status.name: {"state": status.state, "reason": status.reason}
+            for status in self._dispatcher.status()
+        }
+        well = not trouble and all(upstream["reason"] is None for upstream in upstreams.values())
+        body = {
+            "status": "unavailable" if missing else "ok" if well else "degraded",
+            "models_without_upstream": missing,
+            "upstreams": upstreams,
+            "configuration": {"in_force_since": now.since.isoformat(timespec="seconds"), "problems": trouble},
+        }
+        return JSONResponse(body, status_code=503 if missing else 200)
+
     async def usage(self, request: Request) -> Response:
         """Tokens, attempts and cost since the start, by upstream and model."""
         self._require_admin(request)
+        totals = self._current.now.assembly.totals
         return JSONResponse(
             {
-                "errors": self._totals.errors,
-                "upstreams": _table(self._totals.sums("upstream")),
-                "models": _table(self._totals.sums("model")),
+                "errors": totals.errors,
+                "upstreams": _table(totals.sums("upstream")),
+                "models": _table(totals.sums("model")),
             }
         )
 
@@ -78,7 +99,7 @@ class _Pages:
 
     def _require_admin(self, request: Request) -> None:
         presented = request.headers.get("authorization", "").removeprefix("Bearer ")
-        if not hmac.compare_digest(presented.encode(), self._admin_key):
+        if not hmac.compare_digest(presented.encode(), self._current.now.admin_key.encode()):
             raise InvalidGatewayKey(
                 "this page needs the admin key", resolution=("Send Authorization: Bearer <admin key>.",)
             )

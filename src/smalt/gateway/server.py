@@ -2,22 +2,23 @@
 
 import asyncio
 import errno
-import secrets
+import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 
 import uvicorn
 
-from smalt.assemble import assemble
 from smalt.config import Settings
-from smalt.dispatch.upstreams import Upstreams
+from smalt.config.watching import Watch
 from smalt.errors import ConfigurationError
 from smalt.gateway.asgi import Gateway
+from smalt.gateway.current import Current
+from smalt.gateway.exchange import Handler
 from smalt.gateway.http_protocol import protocol_class
-from smalt.gateway.model_calls import ModelCalls
 from smalt.gateway.pages import pages
-from smalt.gateway.principals import GatewayKeys, Principal
 
 KEEP_ALIVE_S = 75  # longer than load balancers and SDKs keep idle connections: they close first
 
@@ -33,59 +34,60 @@ class Serving:
     made_admin_key: str | None
 
 
-def serve(settings: Settings, announce: Callable[[Serving], None]) -> None:
+def serve(
+    settings: Settings,
+    announce: Callable[[Serving], None],
+    *,
+    read: Callable[[], Settings] | None = None,
+    files: Sequence[Path] = (),
+) -> None:
     """Serve until SIGINT or SIGTERM. Raises ConfigurationError if the port cannot be had, or a setting would
-    promise what the gateway does not keep."""
-    _refuse_tags(settings)
-    keys = [
-        (key.key.get_secret_value(), Principal(key.alias, frozenset(key.models) or None))
-        for key in settings.gateway.keys
-    ]
-    made_gateway_key = None if keys else f"gw_{secrets.token_urlsafe(24)}"
-    if made_gateway_key is not None:
-        keys.append((made_gateway_key, Principal("made-at-start")))
-    given_admin_key = settings.gateway.admin_key
-    admin_key = given_admin_key.get_secret_value() if given_admin_key else f"adm_{secrets.token_urlsafe(24)}"
+    promise what the gateway does not keep.
+
+    `read`: gives the settings anew when one of `files` changes, or on SIGHUP.
+    """
+    current = Current(settings, read)
     listener = _listen(*settings.gateway.address)
     host, port = listener.getsockname()[:2]
 
     async def run() -> None:
-        assembly = assemble(settings)
-        for target in assembly.targets.values():
-            target.heads.begin()
-        upstreams = Upstreams(assembly.targets, assembly.timeouts)
-        gateway_keys = GatewayKeys(keys)
-        calls = ModelCalls(assembly.dispatcher, upstreams, gateway_keys, assembly.timeouts)
-        app = Gateway(calls.handle, pages(assembly, gateway_keys, admin_key))
-        server = _server(app, calls)
+        server = _server(Gateway(current.handle, pages(current)), current.handle)
         shown = f"[{host}]" if ":" in host else host
-        models = assembly.dispatcher.models
-        made_admin_key = None if given_admin_key else admin_key
-        announce(Serving(f"http://{shown}:{port}", models, made_gateway_key, made_admin_key))
-        try:
-            await server.serve(sockets=[listener])
-        finally:
-            upstreams.close()
+        models = current.now.assembly.dispatcher.models
+        made = current.made_gateway_key, current.made_admin_key
+        with reloading(current.reload, files) if read else nullcontext():
+            announce(Serving(f"http://{shown}:{port}", models, *made))
+            try:
+                await server.serve(sockets=[listener])
+            finally:
+                current.close()
 
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(run())
 
 
-def _refuse_tags(settings: Settings) -> None:
-    """Calls of the gateway have no tags, so a budget for one would bound nothing."""
-    for index, budget in enumerate(settings.budgets):
-        if budget.tag is not None:
-            raise ConfigurationError(
-                f"budgets[{index}].tag: the gateway knows no tags yet; remove this budget to serve, "
-                "and keep it in the settings of the library"
-            )
+@contextmanager
+def reloading(reload: Callable[[], None], files: Sequence[Path]) -> Iterator[None]:
+    """Reload from a thread of its own: when a file changes, and on SIGHUP where there is one."""
+    watch = Watch(reload)
+    watch.add(files)
+    hang_up = getattr(signal, "SIGHUP", None)
+    loop = asyncio.get_running_loop()
+    if hang_up is not None:
+        loop.add_signal_handler(hang_up, watch.now)
+    try:
+        yield
+    finally:
+        if hang_up is not None:
+            loop.remove_signal_handler(hang_up)
+        watch.end()
 
 
-def _server(app: Gateway, calls: ModelCalls) -> uvicorn.Server:
+def _server(app: Gateway, handler: Handler) -> uvicorn.Server:
     return uvicorn.Server(
         uvicorn.Config(
             app,
-            http=protocol_class(calls.handle),
+            http=protocol_class(handler),
             ws="none",
             lifespan="off",
             log_level="warning",

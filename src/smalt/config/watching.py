@@ -19,23 +19,34 @@ class Watch:
     def __init__(self, reload: Callable[[], None]) -> None:
         self._reload = reload
         self._seen: dict[Path, tuple[int, int] | None] = {}
-        self._over = threading.Event()
+        self._wake = threading.Event()
+        self._asked = self._over = False
         self._thread = threading.Thread(target=self._look, name="smalt-watch", daemon=True)
         self._thread.start()
 
     def add(self, files: Iterable[str | Path]) -> None:
         self._seen |= {Path(file).absolute(): _state(Path(file)) for file in files}
 
+    def now(self) -> None:
+        """Reload, whatever has changed."""
+        self._asked = True
+        self._wake.set()
+
     def end(self) -> None:
-        self._over.set()
+        self._over = True
+        self._wake.set()
         self._thread.join()
 
     def _look(self) -> None:
-        while not self._over.wait(LOOK_S):
-            now = {file: _state(file) for file in list(self._seen)}
-            if now == self._seen:
+        while True:
+            self._wake.wait(LOOK_S)
+            self._wake.clear()
+            if self._over:
+                return
+            seen = {file: _state(file) for file in list(self._seen)}
+            if seen == self._seen and not self._asked:
                 continue
-            self._seen = now
+            self._seen, self._asked = seen, False
             try:
                 self._reload()
             except ConfigurationError as error:

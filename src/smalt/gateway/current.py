@@ -1,0 +1,112 @@
+"""What the gateway serves by at the moment; another one after each reload."""
+
+import logging
+import secrets
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+from msgspec import Struct
+
+from smalt.assemble import Assembly, assemble
+from smalt.config import Settings
+from smalt.dispatch.connections import Connections
+from smalt.dispatch.upstreams import Upstreams
+from smalt.errors import ConfigurationError
+from smalt.gateway.exchange import Exchange
+from smalt.gateway.model_calls import ModelCalls
+from smalt.gateway.principals import GatewayKeys, Principal
+
+logger = logging.getLogger("smalt.gateway")
+
+
+class InForce(Struct, frozen=True):
+    """Everything that follows from one state of the settings."""
+
+    settings: Settings
+    assembly: Assembly
+    keys: GatewayKeys
+    admin_key: str
+    calls: ModelCalls
+    since: datetime
+
+
+class Current:
+    """`now` is what is in force. Requests under way end on what they began with. Reload from one thread.
+
+    `read`: gives the settings as they are now; raises ConfigurationError. `made_gateway_key`,
+    `made_admin_key`: for this process alone, where the settings give none; else None.
+    """
+
+    def __init__(self, settings: Settings, read: Callable[[], Settings] | None = None) -> None:
+        self.connections = Connections()
+        self.problems: Sequence[str] = ()  # of settings that could not be taken
+        self._read = read
+        self._made_keys = {name: f"{name}_{secrets.token_urlsafe(24)}" for name in ("gw", "adm")}
+        self.now = self._built(settings, None)
+
+    @property
+    def made_gateway_key(self) -> str | None:
+        return None if self.now.settings.gateway.keys else self._made_keys["gw"]
+
+    @property
+    def made_admin_key(self) -> str | None:
+        return None if self.now.settings.gateway.admin_key else self._made_keys["adm"]
+
+    async def handle(self, exchange: Exchange) -> None:
+        await self.now.calls.handle(exchange)
+
+    def reload(self) -> None:
+        """Go on with what `read` gives. Raises ConfigurationError, also kept as `problems`: then nothing has
+        changed."""
+        if self._read is None:
+            return
+        try:
+            settings = self._read()
+            self.become(settings)
+        except ConfigurationError as error:
+            self.problems = error.problems or (error.message,)
+            raise
+
+    def become(self, settings: Settings) -> None:
+        """Go on with checked settings. Upstreams keep their state. Raises ConfigurationError."""
+        before = self.now.settings.gateway.listen
+        if settings.gateway.listen != before:
+            logger.warning("gateway.listen: listening on %s until the gateway is started again", before)
+        self.now = self._built(settings, self.now.assembly)
+        self.problems = ()
+
+    def close(self) -> None:
+        self.connections.close()
+
+    def _built(self, settings: Settings, before: Assembly | None) -> InForce:
+        _refuse_tags(settings)
+        assembly = assemble(settings, before=before)
+        for target in assembly.targets.values():
+            target.heads.begin()
+        keys = GatewayKeys(
+            [
+                (key.key.get_secret_value(), Principal(key.alias, frozenset(key.models) or None))
+                for key in settings.gateway.keys
+            ]
+            or [(self._made_keys["gw"], Principal("made-at-start"))]
+        )
+        upstreams = Upstreams(assembly.targets, assembly.timeouts, self.connections)
+        admin_key = settings.gateway.admin_key
+        return InForce(
+            settings,
+            assembly,
+            keys,
+            admin_key.get_secret_value() if admin_key else self._made_keys["adm"],
+            ModelCalls(assembly.dispatcher, upstreams, keys, assembly.timeouts),
+            datetime.now(UTC),
+        )
+
+
+def _refuse_tags(settings: Settings) -> None:
+    """Calls of the gateway have no tags, so a budget for one would bound nothing."""
+    for index, budget in enumerate(settings.budgets):
+        if budget.tag is not None:
+            raise ConfigurationError(
+                f"budgets[{index}].tag: the gateway knows no tags yet; remove this budget to serve, "
+                "and keep it in the settings of the library"
+            )
