@@ -1,5 +1,6 @@
 """From settings to running objects: the one place that knows every part below it."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -17,6 +18,7 @@ from smalt.core.budgets import Budgets
 from smalt.core.engine import Engine
 from smalt.dispatch.cache import AnswerCache
 from smalt.dispatch.dispatcher import Dispatcher, Sink
+from smalt.dispatch.dump import dump_if_asked
 from smalt.dispatch.heads import Credential
 from smalt.dispatch.proxy import Proxy
 from smalt.dispatch.target import Origin, Target, Timeouts
@@ -55,6 +57,7 @@ def assemble(
     place of their identities. `before`: what this replaces; calls under way end there, and what
     is known of its upstreams lives on. A cache begins empty: the same model may be another one now.
     """
+    dump_if_asked(os.environ)
     frozen, timeouts, cache = freeze(settings), settings.timeouts, settings.cache
     specs, filled_in = budgets(settings), defaults(settings)
     if before is None:

@@ -35,6 +35,10 @@ class Outbound(Struct, frozen=True):
     answer_s: float
     idle_s: float
 
+    def __repr__(self) -> str:
+        """Without the credential."""
+        return f"Outbound(to {self.origin}, {self.outgoing.path})"
+
 
 class Stream:
     """A streamed answer. Iterating gives the pieces as they come, from wherever the last one stopped. Raises

@@ -16,18 +16,18 @@ from pydantic import BeforeValidator, Field, PlainSerializer, SecretStr
 
 from smalt.config.section import Section
 from smalt.errors import ConfigurationError
+from smalt.redact import HIDDEN
 
 NO_PROXY_AT_ALL: Final = "none"
 ENTRA: Final = "https://login.microsoftonline.com"
 _EXAMPLE: Final = "http://proxy.contoso.com:3128"
-_HIDDEN: Final = "**********"
 
 
 def shown_proxy(url: str) -> str:
     """The URL of a proxy without the user's name and password."""
     scheme, sep, rest = url.rpartition("://")
     _, at, host = rest.rpartition("@")
-    return f"{scheme}{sep}{_HIDDEN}@{host}" if at else url
+    return f"{scheme}{sep}{HIDDEN}@{host}" if at else url
 
 
 def _with_scheme(value: object) -> object:

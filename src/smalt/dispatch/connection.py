@@ -15,10 +15,12 @@ import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final, Generic, TypeVar
+from logging import DEBUG
+from typing import Any, Final, Generic, TypeVar, cast
 
 import httptools
 
+from smalt.dispatch.dump import WIRE, Dump
 from smalt.dispatch.proxy import NOT_LET_IN
 from smalt.dispatch.run import SendFailed
 from smalt.dispatch.target import Origin
@@ -46,6 +48,11 @@ class Received:
     @property
     def has_head(self) -> bool:
         return self.status != 0
+
+    @property
+    def failed(self) -> SendFailed | None:
+        """Why it ended early, if it did."""
+        return self._failed
 
     @property
     def is_event_stream(self) -> bool:
@@ -119,6 +126,8 @@ class Connection(asyncio.Protocol, Generic[ReceivedT]):
             raise RuntimeError("this connection cannot take a request")
         self._bare_bytes, self._until_eof = 0, False
         response = self._response = self._receive(self)
+        if WIRE.isEnabledFor(DEBUG):
+            self._response = cast("ReceivedT", Dump(response, self.origin, head, body))
         self._transport.write(head + body)
         return response
 

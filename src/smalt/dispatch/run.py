@@ -11,6 +11,7 @@ import msgspec
 
 from smalt.core.call import Fail, Relay, Send, Wait
 from smalt.dispatch.dispatcher import OpenCall
+from smalt.redact import HIDDEN, secrets_of
 from smalt.types import Failure, FailureKind, Usage
 from smalt.wire.classify import classify
 from smalt.wire.hints import read_hints
@@ -174,9 +175,21 @@ def _record(call: OpenCall, answer: Answer[StreamT]) -> None:
         name.decode(): value.decode("latin-1") for name, value in answer.headers if name in UPSTREAM_IDS
     }
     failure = judge(answer)
+    if failure is not None and answer.head is not None:
+        failure = _hidden(failure, answer, answer.head)
     if failure is not None and failure.kind is FailureKind.CREDENTIAL and answer.head is not None:
         failure = _turned(failure, answer.head)
     call.record(failure, read_hints(answer.headers))
+
+
+def _hidden(failure: Failure, answer: Answer[StreamT], head: "Head") -> Failure:
+    """An upstream that repeats the credential it was shown does not tell it to anybody else."""
+    text, hidden = failure.text, HIDDEN.encode()
+    for secret in secrets_of(head.data):
+        text, told = text.replace(secret, HIDDEN), secret.encode()
+        answer.body = answer.body.replace(told, hidden)
+        answer.headers = [(name, value.replace(told, hidden)) for name, value in answer.headers]
+    return msgspec.structs.replace(failure, text=text)
 
 
 def _turned(failure: Failure, head: "Head") -> Failure:

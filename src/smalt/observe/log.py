@@ -3,6 +3,7 @@
 import logging
 
 from smalt.core.final_error import cause
+from smalt.redact import redacted
 from smalt.types import AttemptRecord, CallRecord, FailureKind, Notice
 
 logger = logging.getLogger("smalt.calls")
@@ -56,4 +57,5 @@ def _line(record: CallRecord, what: str) -> str:
 
 def _one_line(text: str) -> str:
     """Names come from callers, causes from upstreams: they must not begin lines of their own."""
+    text = redacted(text)
     return text if text.isprintable() else ascii(text)

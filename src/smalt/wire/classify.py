@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from smalt.redact import HIDDEN, redacted
 from smalt.types import Failure, FailureKind
 
 LONGEST_TEXT = 300
@@ -118,7 +119,7 @@ def _status_of(error: dict[str, Any], code: str, text: str) -> int:
 
 
 def _shown(status: int, text: str) -> str:
-    return (_SECRET.sub("[removed]", text) if status in {401, 403} else text)[:LONGEST_TEXT]
+    return redacted(_SECRET.sub(HIDDEN, text) if status in {401, 403} else text)[:LONGEST_TEXT]
 
 
 def error_object(body: bytes) -> dict[str, Any]:

@@ -184,6 +184,23 @@ def test_a_refusal_is_relayed_as_it_came(drive: Drive) -> None:
     assert office.in_flight == 0
 
 
+def test_a_repeated_credential_goes_no_further(drive: Drive) -> None:
+    """Not to the caller, and not into the record that logs are written from."""
+    key = b"k3y-of-the-resource"
+    credential = ApiKey(Fixed(SecretStr(key.decode())))
+    head = Heads(lambda _credential: b"host: x\r\napi-key: " + key + b"\r\n\r\n", credential).obtain(0.0)
+    body = b'{"error":{"code":"x","message":"no: ' + key + b'"}}'
+    office = Office()
+    answer = drive(office.open(), Script(Answer(400, [(b"x-ms-echo", key)], body, head=head)))
+    assert (answer.headers, answer.body) == (
+        [(b"x-ms-echo", b"**********")],
+        body.replace(key, b"**********"),
+    )
+    (attempt,) = office.records[0].attempts
+    assert attempt.failure is not None
+    assert attempt.failure.text == "no: **********"
+
+
 def test_renamed_tools_are_called_by_the_callers_names(drive: Drive) -> None:
     """The names of the attempt that was answered are put back in its answer."""
     call = Office(make_engine("east/a", "west/a")).open()

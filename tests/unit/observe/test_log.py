@@ -37,6 +37,14 @@ def test_a_smooth_call_says_nothing(caplog: pytest.LogCaptureFixture) -> None:
     assert logged(caplog, CALL) == []
 
 
+def test_no_line_shows_a_secret(caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever wrote the text."""
+    broken = Failure(FailureKind.CONNECT, "http://me:hush@proxy is down; Bearer abcdefghijk")
+    attempt = AttemptRecord("west/a", "westus", 1, 5, Fate.NOT_SENT, broken, 0.1)
+    (line,) = logged(caplog, replace(CALL, attempts=(attempt, ANSWERED)))
+    assert "http://**********@proxy is down; Bearer **********" in line
+
+
 def test_a_caller_who_leaves_says_nothing(caplog: pytest.LogCaptureFixture) -> None:
     """That is nobody's trouble."""
     attempts = (failed(FailureKind.CALLER_LEFT),)
