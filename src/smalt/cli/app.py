@@ -19,7 +19,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-config_app = typer.Typer(help="The schema of smalt.yaml, and what is in effect.", no_args_is_help=True)
+config_app = typer.Typer(help="What is in effect, changes to the file, its schema.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
 
 ConfigFile = Annotated[
@@ -32,6 +32,7 @@ Overlay = Annotated[
     str | None,
     typer.Option("--env", help="Lay environments/NAME.yaml, beside the file, over it.", metavar="NAME"),
 ]
+Key = Annotated[str, typer.Argument(help="Such as retry.max_attempts or resources.east.api_keys[0].")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output, for scripts.")]
 Seed = Annotated[int, typer.Option(help="Another seed makes the emulator give other answers.")]
 EndWithStdin = Annotated[bool, typer.Option("--end-with-stdin", hidden=True)]
@@ -208,20 +209,49 @@ def schema() -> None:
 
     Example: smalt config schema > smalt.schema.json
     """
-    from smalt.cli import checking
+    from smalt.cli import configuring
 
-    checking.print_schema()
+    configuring.print_schema()
 
 
 @config_app.command()
 def show(*, config: ConfigFile = None, env: Overlay = None, as_json: Json = False) -> None:
-    """Print the settings in effect, defaults included, secrets as asterisks.
+    """Print the settings in effect, defaults included, and where each comes from. Secrets are asterisks.
 
     Example: smalt config show --env prod
     """
-    from smalt.cli import checking
+    from smalt.cli import configuring
 
-    checking.show(config, env, as_json=as_json)
+    configuring.show(config, env, as_json=as_json)
+
+
+@config_app.command()
+def get(key: Key, *, config: ConfigFile = None, env: Overlay = None, as_json: Json = False) -> None:
+    """Print one setting in effect, on one line. Secrets are asterisks.
+
+    Example: smalt config get models.gpt-4o.strategy
+    """
+    from smalt.cli import configuring
+
+    configuring.get(key, config, env, as_json=as_json)
+
+
+@config_app.command("set")
+def set_(
+    key: Key,
+    value: Annotated[str, typer.Argument(help="As it stands in the file; lists and mappings in brackets.")],
+    *,
+    config: ConfigFile = None,
+) -> None:
+    """Change one setting in the file. Comments and all the rest stay; what would be wrong is refused.
+
+    Example: smalt config set models.gpt-4o.strategy weighted
+
+    Example: smalt config set resources.east.api_keys '["${EAST_KEY}", keyring:east]'
+    """
+    from smalt.cli import configuring
+
+    configuring.change(key, value, config)
 
 
 @app.command()

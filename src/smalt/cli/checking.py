@@ -1,8 +1,7 @@
-"""`smalt check` and `smalt config`: what the configuration says. No server is asked."""
+"""`smalt check`: what the configuration adds up to. No server is asked."""
 
 import json
 import os
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,9 +9,8 @@ from pathlib import Path
 import typer
 from rich.console import Console
 from rich.markup import escape
-from ruamel.yaml import YAML
 
-from smalt.config import Settings, json_schema, load
+from smalt.config import Settings
 from smalt.config.advice import warnings
 from smalt.config.check import check as check_document
 from smalt.config.document import Document
@@ -77,24 +75,6 @@ def summary_of(settings: Settings, document: Document | None = None) -> Summary:
         routes={name: _served(plan, settings) for name, plan in plans(settings, specs).items()},
         warnings=warnings(settings, document),
     )
-
-
-def print_schema() -> None:
-    print(json.dumps(json_schema(), indent=2))
-
-
-def show(path: Path | None, overlay: str | None, *, as_json: bool) -> None:
-    effective = _load(path, overlay).model_dump(mode="json")  # pydantic writes secrets as asterisks
-    if as_json:
-        print(json.dumps(effective, indent=2))
-        return
-    yaml = YAML()
-    yaml.default_flow_style = False
-    yaml.dump(effective, sys.stdout)
-
-
-def _load(path: Path | None, overlay: str | None) -> Settings:
-    return load(path, env=os.environ, overlay=overlay, cwd=Path.cwd())
 
 
 def _served(plan: Plan, settings: Settings) -> Served:

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from smalt.cli.yaml_text import yaml_text
 from smalt.config import load
 from smalt.config.document import KeyPath
 from smalt.config.environment import VARIABLES, read_environment
 from smalt.config.fill import with_dotenv
 from smalt.config.freeze import DEFAULT_RESOURCE
+from smalt.config.yaml_text import yaml_text
 from smalt.errors import ConfigurationError
 
 HEAD = """\

@@ -17,6 +17,7 @@ _LINE = re.compile(
     re.VERBOSE,
 )
 READ_AGAIN = frozenset({"api_keys", "client_secret"})
+UNSET = "the environment variable"  # how the message about one begins
 FILES = frozenset({"ca_file", "certificate_file"})  # paths, relative to the file they stand in
 _NO_SECRET = frozenset(
     {"", "none", "empty", "unused", "no-key", "not-needed"}
@@ -62,7 +63,7 @@ def fill_variables(document: Document, env: Mapping[str, str]) -> None:
                 return "$"
             found = env.get(name) or match["default"]
             if found is None:
-                document.report(path, f"the environment variable {name} is not set")
+                document.report(path, f"{UNSET} {name} is not set")
             return found or ""
 
         if "${" in _VARIABLE.sub("", text):

@@ -1,65 +1,15 @@
 """From plain data to `Settings`; what does not fit is reported in plain sentences and left out."""
 
 import re
-from difflib import get_close_matches
-from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from smalt.config.document import Document, KeyPath, meant
+from smalt.config.keys import fields_at
 from smalt.config.schema import Settings
-
-# Words of other tools, earlier habits and near misses that no spelling check finds.
-OTHER_WORDS = {
-    "allowed_fails": "breaker.failures",
-    "api_base": "endpoint",
-    "api_key": "api_keys",
-    "azure_deployment": "deployments",
-    "azure_endpoint": "endpoint",
-    "backends": "resources",
-    "base_url": "endpoint",
-    "context_window_fallbacks": "fallbacks",
-    "cooldown_time": "breaker.open_s",
-    "deployment": "deployments",
-    "deployment_id": "deployments",
-    "deployment_name": "deployments",
-    "endpoints": "resources",
-    "host": "endpoint",
-    "key": "api_keys",
-    "keys": "api_keys",
-    "location": "region",
-    "master_key": "gateway.admin_key",
-    "max_retries": "retry.max_attempts",
-    "model_list": "deployments",
-    "model_name": "model",
-    "num_retries": "retry.max_attempts",
-    "order": "route",
-    "port": "listen",
-    "priority": "route",
-    "providers": "resources",
-    "request_timeout": "timeouts.total_s",
-    "router_settings": "models",
-    "routing_strategy": "strategy",
-    "rpm": "quota_rpm",
-    "server": "gateway",
-    "sku_name": "sku",
-    "stream_timeout": "timeouts.stream_first_byte_s",
-    "timeout": "timeouts.total_s",
-    "tpm": "quota_tpm",
-    "type": "kind",
-    "upstreams": "deployments",
-    "url": "endpoint",
-}
-
-OTHER_VALUES = {
-    "latency-based-routing": "least_latency",
-    "least-busy": "least_loaded",
-    "simple-shuffle": "weighted",
-    "usage-based-routing": "least_loaded",
-    "usage-based-routing-v2": "least_loaded",
-}
+from smalt.config.words import OTHER_VALUES, suggest
 
 _EXPECTED = {
     "bool_parsing": "expected true or false",
@@ -117,31 +67,6 @@ def _report_unknown(document: Document, path: KeyPath) -> None:
     document.report(path, f"unknown key{hint}")
     if suggestion:  # the key it was meant to be is not missing
         document.mark_faulty((*path[:-1], suggestion))
-
-
-def suggest(word: str, fields: list[str]) -> str | None:
-    """The key most likely meant: another tool's word for a field here, a near miss, or one elsewhere."""
-    target = OTHER_WORDS.get(word.lower())
-    if target in fields:
-        return target
-    close = get_close_matches(word.lower(), fields, n=1)
-    return close[0] if close else target
-
-
-def fields_at(path: KeyPath) -> list[str]:
-    """The keys known at a path of the file."""
-    at: Any = Settings
-    for key in path:
-        inner = at.model_fields[key].annotation if hasattr(at, "model_fields") else _item_type(at)
-        while get_origin(inner) in (Annotated, Union, UnionType):
-            inner = get_args(inner)[0]
-        at = inner
-    return list(at.model_fields)
-
-
-def _item_type(container: Any) -> Any:
-    """X of dict[str, X] and tuple[X, ...]."""
-    return next(arg for arg in get_args(container) if arg not in (str, ...))
 
 
 def _shown(fault: ErrorDetails, document: Document) -> str:

@@ -1,11 +1,10 @@
-"""`smalt check` and `smalt config`."""
+"""`smalt check`."""
 
 import json
 from pathlib import Path
 
 import pytest
 import typer
-from ruamel.yaml import YAML
 
 from smalt.cli import checking
 from smalt.errors import ConfigurationError
@@ -135,20 +134,3 @@ def test_every_problem_is_told(path: Path, capsys: pytest.CaptureFixture[str]) -
     assert len(told["problems"]) == 2
     with pytest.raises(ConfigurationError):
         checking.check(path, None, as_json=False)
-
-
-@pytest.mark.parametrize("as_json", [False, True])
-def test_show_hides_secrets(as_json: bool, path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What is in effect, defaults included; never a key."""
-    checking.show(path, None, as_json=as_json)
-    shown = capsys.readouterr().out
-    data = json.loads(shown) if as_json else YAML(typ="safe").load(shown)
-    assert KEY not in shown
-    assert data["resources"]["east"]["api_keys"] == ["**********"]
-    assert data["retry"]["max_attempts"] == 5
-
-
-def test_the_schema_is_json(capsys: pytest.CaptureFixture[str]) -> None:
-    """Editors can read it."""
-    checking.print_schema()
-    assert "resources" in json.loads(capsys.readouterr().out)["properties"]

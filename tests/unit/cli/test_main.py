@@ -22,6 +22,8 @@ COMMANDS = (
     "version",
     "config schema",
     "config show",
+    "config get",
+    "config set",
 )
 
 

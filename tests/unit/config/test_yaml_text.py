@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from smalt.cli.yaml_text import yaml_text
 from smalt.config.document import KeyPath
+from smalt.config.yaml_text import yaml_text
 
 DATA = {
     "resources": {

@@ -35,7 +35,7 @@ class _Writer:
             lead = indent + ("-" if isinstance(key, int) else f"{_scalar(key)}:")
             if self._fits_a_line(item, here):
                 note = self._beside.get(here) or self._shared_note(item, here)
-                shown = f" {_flow(item)}" if item is not None else ""
+                shown = f" {flow(item)}" if item is not None else ""
                 yield lead + shown + (f"  # {note}" if note else "")
             else:
                 yield lead
@@ -45,7 +45,7 @@ class _Writer:
         if not isinstance(item, dict | list) or not item:
             return True
         if any(isinstance(x, dict | list) for x in (item.values() if isinstance(item, dict) else item)):
-            return isinstance(item, list) and not self._noted(path) and len(_flow(item)) < 80
+            return isinstance(item, list) and not self._noted(path) and len(flow(item)) < 80
         return not self._noted(path) or self._shared_note(item, path) is not None
 
     def _noted(self, path: KeyPath) -> bool:
@@ -65,11 +65,12 @@ class _Writer:
         return notes.pop() if len(notes) == 1 else None
 
 
-def _flow(value: Any) -> str:
+def flow(value: Any) -> str:
+    """On one line."""
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{_scalar(key)}: {_flow(item)}" for key, item in value.items()) + "}"
+        return "{" + ", ".join(f"{_scalar(key)}: {flow(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list):
-        return "[" + ", ".join(map(_flow, value)) + "]"
+        return "[" + ", ".join(map(flow, value)) + "]"
     return _scalar(value)
 
 
