@@ -21,6 +21,11 @@ app = typer.Typer(
 )
 config_app = typer.Typer(help="What is in effect, changes to the file, its schema.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
+secrets_app = typer.Typer(
+    help="Secrets in the keyring of the operating system, for keyring:NAME in smalt.yaml.",
+    no_args_is_help=True,
+)
+app.add_typer(secrets_app, name="secrets")
 
 ConfigFile = Annotated[
     Path | None,
@@ -33,6 +38,7 @@ Overlay = Annotated[
     typer.Option("--env", help="Lay environments/NAME.yaml, beside the file, over it.", metavar="NAME"),
 ]
 Key = Annotated[str, typer.Argument(help="Such as retry.max_attempts or resources.east.api_keys[0].")]
+SecretName = Annotated[str, typer.Argument(help="What smalt.yaml calls it: keyring:NAME.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output, for scripts.")]
 Seed = Annotated[int, typer.Option(help="Another seed makes the emulator give other answers.")]
 EndWithStdin = Annotated[bool, typer.Option("--end-with-stdin", hidden=True)]
@@ -252,6 +258,41 @@ def set_(
     from smalt.cli import configuring
 
     configuring.change(key, value, config)
+
+
+@secrets_app.command("set")
+def set_secret(name: SecretName) -> None:
+    """Keep a secret: what is typed at the prompt, unseen, or the first line of standard input.
+
+    Example: smalt secrets set east
+
+    Example: smalt secrets set east < key.txt && smalt config set resources.east.api_keys '[keyring:east]'
+    """
+    from smalt.cli import keeping
+
+    keeping.put(name)
+
+
+@secrets_app.command("list")
+def list_secrets(*, as_json: Json = False) -> None:
+    """Print the names of the secrets that are kept; never a secret.
+
+    Example: smalt secrets list
+    """
+    from smalt.cli import keeping
+
+    keeping.show_names(as_json=as_json)
+
+
+@secrets_app.command("remove")
+def remove_secret(name: SecretName) -> None:
+    """Forget a secret.
+
+    Example: smalt secrets remove east
+    """
+    from smalt.cli import keeping
+
+    keeping.remove(name)
 
 
 @app.command()

@@ -8,13 +8,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from pydantic import SecretStr
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from smalt.config import json_schema
 from smalt.config.change import changed
 from smalt.config.check import check
-from smalt.config.document import ConfigProblem, Document, KeyPath, dotted, is_secret, meant
+from smalt.config.document import ConfigProblem, Document, KeyPath, dotted, meant
 from smalt.config.effective import Effective, effective
 from smalt.config.fill import UNSET
 from smalt.config.keys import key_path, kind_at
@@ -104,7 +105,7 @@ def _checked(text: str, name: str, folder: Path) -> Document:
 
 def _value(text: str, path: KeyPath) -> Any:
     """Text where the schema wants text; a list or mapping in brackets; numbers, true and false."""
-    if kind_at(path) is str or is_secret(path) or (": " in text and text[:1] not in ("{", "[")):
+    if kind_at(path) in (str, SecretStr) or (": " in text and text[:1] not in ("{", "[")):
         return text
     try:
         value = YAML(typ="safe", pure=True).load(text)

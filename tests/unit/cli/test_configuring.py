@@ -196,8 +196,8 @@ def test_set_keeps_the_mode_and_leaves_nothing_behind(file: Path) -> None:
             "models.gpt-4o.strategy",
             "weigthed",
             (
-                "smalt.yaml:7:12: models.gpt-4o.strategy: expected 'least_loaded', 'round_robin', 'weighted', "
-                "'random' or 'least_latency', got 'weigthed'; did you mean 'weighted'?"
+                "smalt.yaml:7:12: models.gpt-4o.strategy: expected 'least_loaded', 'round_robin', "
+                "'weighted', 'random' or 'least_latency', got 'weigthed'; did you mean 'weighted'?"
             ),
         ),
         (

@@ -24,6 +24,9 @@ COMMANDS = (
     "config show",
     "config get",
     "config set",
+    "secrets set",
+    "secrets list",
+    "secrets remove",
 )
 
 
