@@ -158,6 +158,9 @@ def emulate(  # noqa: PLR0913  each is an option of the command
 def init(
     *,
     output: Annotated[Path, typer.Option(help="The file to write.", metavar="FILE")] = Path("smalt.yaml"),
+    from_litellm: Annotated[
+        Path | None, typer.Option(help="Go by the config.yaml of a LiteLLM proxy.", metavar="FILE")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -166,10 +169,12 @@ def init(
     Keys stay where they are: the file names their variables. What is not known is left blank, and said.
 
     Example: smalt init && smalt check
+
+    Example: smalt init --from-litellm config.yaml
     """
     from smalt.cli import initializing
 
-    initializing.run(output, force=force, as_json=as_json)
+    initializing.run(output, from_litellm, force=force, as_json=as_json)
 
 
 @app.command()

@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from smalt.config.document import KeyPath
 from smalt.config.environment import VARIABLES, read_environment
 from smalt.config.fill import with_dotenv
 from smalt.config.freeze import DEFAULT_RESOURCE
+from smalt.config.litellm import Remark, convert
+from smalt.config.read import read_file
 from smalt.config.yaml_text import yaml_text
 from smalt.errors import ConfigurationError
 
@@ -35,15 +38,37 @@ DEPLOYMENTS_BLANK = "By exact name, with the model it serves; for example  gpt-4
 ANY_DEPLOYMENT = "The name `default` makes azure/NAME reach every deployment there, listed or not."
 
 
-def run(output: Path, *, force: bool, as_json: bool) -> None:
-    """Raises ConfigurationError if the environment contradicts itself or the file cannot be written."""
+def run(output: Path, litellm: Path | None, *, force: bool, as_json: bool) -> None:
+    """`litellm`: the config.yaml to go by, in place of the environment. Raises ConfigurationError if that or
+    the environment cannot be used, or the file not be written."""
     refuse_existing(output, force=force)
-    write(output, render(from_environment(with_dotenv(os.environ, output.parent))))
+    remarks: list[Remark] = []
+    if litellm is None:
+        data = from_environment(with_dotenv(os.environ, output.parent))
+    else:
+        document = read_file(litellm, str(litellm))
+        document.stop_if_faulty()
+        converted = convert(document)
+        data, remarks = converted.data, converted.remarks
+    write(output, render(data))
     problems = problems_of(output)
     if as_json:
-        print(json.dumps({"file": str(output), "problems": problems}))
+        told = [asdict(remark) for remark in remarks]
+        print(
+            json.dumps({"file": str(output), "problems": problems} | ({"remarks": told} if litellm else {}))
+        )
     else:
-        print("\n".join(next_steps(output, problems)))
+        print("\n".join([*remark_lines(str(litellm), remarks), *next_steps(output, problems)]))
+
+
+def remark_lines(file: str, remarks: Sequence[Remark]) -> Iterator[str]:
+    """One for each key of another tool's file, then their numbers."""
+    for remark in remarks:
+        what = "taken over" if remark.taken else "left out"
+        yield f"{file}:{remark.line}: {what}: {remark.key}: {remark.text}"
+    if remarks:
+        taken = sum(remark.taken for remark in remarks)
+        yield f"{taken} keys are taken over, {len(remarks) - taken} left out."
 
 
 def from_environment(env: Mapping[str, str]) -> dict[str, Any]:

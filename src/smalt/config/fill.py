@@ -19,7 +19,7 @@ _LINE = re.compile(
 READ_AGAIN = frozenset({"api_keys", "client_secret"})
 UNSET = "the environment variable"  # how the message about one begins
 FILES = frozenset({"ca_file", "certificate_file"})  # paths, relative to the file they stand in
-_NO_SECRET = frozenset(
+NO_SECRET = frozenset(
     {"", "none", "empty", "unused", "no-key", "not-needed"}
 )  # for servers that ask for no key
 _ESCAPES = {r"\n": "\n", r"\r": "\r", r"\t": "\t"}
@@ -85,7 +85,7 @@ def fill_variables(document: Document, env: Mapping[str, str]) -> None:
 def _is_literal(text: str) -> bool:
     """Whether a secret, or a part of it, stands here itself; a default of a variable does."""
     rest = _VARIABLE.sub(lambda match: match["default"] or "", text).strip().removeprefix("Bearer").strip()
-    return rest.lower() not in _NO_SECRET and reference(rest) is None
+    return rest.lower() not in NO_SECRET and reference(rest) is None
 
 
 def _renamed(

@@ -69,7 +69,7 @@ def test_the_whole_file() -> None:
 
 def test_a_template_where_nothing_is_known(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Its blanks are named, as `smalt check` names them."""
-    initializing.run(Path("smalt.yaml"), force=False, as_json=True)
+    initializing.run(Path("smalt.yaml"), None, force=False, as_json=True)
     assert json.loads(capsys.readouterr().out) == {
         "file": "smalt.yaml",
         "problems": [
@@ -92,13 +92,13 @@ def test_a_template_where_nothing_is_known(folder: Path, capsys: pytest.CaptureF
 
 def test_people_are_told_what_to_do_next(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The blanks, or the next command with the file's name."""
-    initializing.run(Path("smalt.yaml"), force=False, as_json=False)
+    initializing.run(Path("smalt.yaml"), None, force=False, as_json=False)
     first, *_blanks, last = capsys.readouterr().out.splitlines()
     assert (first, last) == ("smalt.yaml is written. Still missing:", "Then: smalt check")
     (folder / ".env").write_text(
         f"AZURE_OPENAI_ENDPOINT=https://c.openai.azure.com\nAZURE_OPENAI_API_KEY={KEY}\n"
     )
-    initializing.run(Path("other.yaml"), force=False, as_json=False)
+    initializing.run(Path("other.yaml"), None, force=False, as_json=False)
     assert capsys.readouterr().out == (
         "other.yaml is written. Next: smalt check --config other.yaml, and smalt serve --config other.yaml\n"
     )
@@ -110,9 +110,9 @@ def test_a_file_is_not_overwritten(folder: Path) -> None:
     with pytest.raises(
         ConfigurationError, match=r"smalt\.yaml is there already; write elsewhere with --output"
     ):
-        initializing.run(Path("smalt.yaml"), force=False, as_json=False)
+        initializing.run(Path("smalt.yaml"), None, force=False, as_json=False)
     assert (folder / "smalt.yaml").read_text() == "mine"
-    initializing.run(Path("smalt.yaml"), force=True, as_json=False)
+    initializing.run(Path("smalt.yaml"), None, force=True, as_json=False)
     assert (folder / "smalt.yaml").read_text().startswith("# Settings of smalt.")
 
 
@@ -120,7 +120,7 @@ def test_a_file_is_not_overwritten(folder: Path) -> None:
 def test_a_place_that_cannot_be_written() -> None:
     """One line with the machine's reason."""
     with pytest.raises(ConfigurationError, match=r"nowhere/smalt\.yaml cannot be written: No such file"):
-        initializing.run(Path("nowhere/smalt.yaml"), force=False, as_json=False)
+        initializing.run(Path("nowhere/smalt.yaml"), None, force=False, as_json=False)
 
 
 def test_an_environment_that_contradicts_itself() -> None:
@@ -135,3 +135,59 @@ def test_a_dollar_sign_is_no_variable() -> None:
     """Values are written so that they are read as they were."""
     data = initializing.from_environment({"AZURE_OPENAI_DEPLOYMENT": "a$b"})
     assert data["resources"]["default"]["deployments"] == {"a$$b": {"model": "a$$b"}}
+
+
+LITELLM = """\
+model_list:
+  - model_name: gpt-4o
+    litellm_params: {model: azure/prod, api_base: "https://c.openai.azure.com", api_key: sk-secret}
+litellm_settings: {cache: true}
+"""
+
+
+def test_a_proxy_of_litellm_is_taken_over(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A line for each of its keys, then what is still missing."""
+    (folder / "config.yaml").write_text(LITELLM)
+    initializing.run(Path("smalt.yaml"), Path("config.yaml"), force=False, as_json=False)
+    where = "resources.c.deployments.prod"
+    assert capsys.readouterr().out.splitlines() == [
+        f"config.yaml:2: taken over: model_list[0].model_name: {where}.model",
+        "config.yaml:3: taken over: model_list[0].litellm_params.api_base: resources.c.endpoint",
+        (
+            "config.yaml:3: taken over: model_list[0].litellm_params.api_key: resources.c.api_keys; the "
+            "secret stood in the file and is not copied: set C_API_KEY"
+        ),
+        f"config.yaml:3: taken over: model_list[0].litellm_params.model: {where}",
+        (
+            "config.yaml:4: left out: litellm_settings.cache: answers are kept by the library if cache.size "
+            "is set; the gateway keeps none yet"
+        ),
+        "4 keys are taken over, 1 left out.",
+        "smalt.yaml is written. Still missing:",
+        "smalt.yaml:8:16: resources.c.api_keys[0]: the environment variable C_API_KEY is not set",
+        "Then: smalt check",
+    ]
+    assert "sk-secret" not in (folder / "smalt.yaml").read_text()
+
+
+def test_scripts_get_the_remarks(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Line, key, whether it was taken over, and where or why not."""
+    (folder / "config.yaml").write_text(LITELLM)
+    initializing.run(Path("smalt.yaml"), Path("config.yaml"), force=False, as_json=True)
+    remarks = json.loads(capsys.readouterr().out)["remarks"]
+    assert [(remark["line"], remark["taken"]) for remark in remarks] == [
+        (2, True),
+        (3, True),
+        (3, True),
+        (3, True),
+        (4, False),
+    ]
+
+
+@pytest.mark.parametrize("text", ["a: [", "a: 1\na: 2"])
+def test_a_proxys_file_that_cannot_be_read(text: str, folder: Path) -> None:
+    """Nothing is written."""
+    (folder / "config.yaml").write_text(text)
+    with pytest.raises(ConfigurationError, match=r"config\.yaml cannot be used"):
+        initializing.run(Path("smalt.yaml"), Path("config.yaml"), force=False, as_json=False)
+    assert not (folder / "smalt.yaml").exists()
