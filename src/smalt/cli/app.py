@@ -4,7 +4,7 @@ command runs, so that `smalt --help` answers at once."""
 
 import signal
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Literal, NoReturn
 
 import typer
 
@@ -189,18 +189,60 @@ def check(*, config: ConfigFile = None, env: Overlay = None, as_json: Json = Fal
 
 
 @app.command()
-def doctor(*, config: ConfigFile = None, env: Overlay = None, as_json: Json = False) -> None:
+def doctor(
+    *,
+    config: ConfigFile = None,
+    env: Overlay = None,
+    matrix: Annotated[
+        bool,
+        typer.Option(
+            "--matrix", help="Ask a small question on every way, and say where the fault is. Billed."
+        ),
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Find out why it fails: ask every resource, and say the cause and the command that mends it.
 
     Looks at this machine, the settings, names, proxies, ports, certificates, keys and tokens, roles, versions
     and deployments; with azure_id also at models and quota as ARM has them. Nothing is billed: Azure refuses
     the questions for free, and how it refuses them proves what works. Exit code 1 if there is a fault.
 
+    With --matrix each deployment gets the same question, some twenty tokens, straight and by every proxy; who
+    answers tells whether the fault is in the Azure config, the proxy config or the network.
+
     Example: smalt doctor --config smalt.yaml
     """
+    if matrix:
+        from smalt.cli import trying
+
+        trying.matrix(config, env, as_json=as_json)
+        return
     from smalt.cli import doctoring
 
     doctoring.doctor(config, env, as_json=as_json)
+
+
+@app.command("test")
+def ask_one_way(
+    path: Annotated[
+        Literal["azure", "proxy", "openai"],
+        typer.Argument(help="Straight to Azure, by a proxy (kind: openai), or straight to OpenAI."),
+    ],
+    *,
+    config: ConfigFile = None,
+    env: Overlay = None,
+    as_json: Json = False,
+) -> None:
+    """Ask each deployment on one way a small question: does it answer, and if not, why. Billed.
+
+    Each takes some twenty tokens. Connections refused, 401, 404 and timeouts come with their own advice.
+    Exit code 1 if one does not answer.
+
+    Example: smalt test proxy
+    """
+    from smalt.cli import trying
+
+    trying.one_path(path, config, env, as_json=as_json)
 
 
 @app.command()

@@ -18,7 +18,7 @@ from smalt.doctor.checkup import Tell, diagnose
 from smalt.doctor.findings import Finding, Verdict, healthy
 from smalt.doctor.surroundings import Surroundings
 
-_MARKS: dict[Verdict, str] = {
+MARKS: dict[Verdict, str] = {
     "ok": "[green]ok[/]",
     "warning": "[yellow]warning[/]",
     "fault": "[red]fault[/]",
@@ -68,20 +68,22 @@ def _show(findings: Sequence[Finding]) -> None:
     table.add_column("found", overflow="fold")
     for one in findings:
         row = (one.subject or "this machine", one.area, one.found)
-        table.add_row(_MARKS[one.verdict], *map(escape, row))
+        table.add_row(MARKS[one.verdict], *map(escape, row))
     console.print(table)
     for one in findings:
         if one.verdict in ("fault", "warning"):
-            console.print(
-                f"\n{_MARKS[one.verdict]} {escape(one.subject or 'this machine')}: {escape(one.found)}"
-            )
-            console.print(f"  {one.cause}", markup=False)
-            for step in one.mend:
-                console.print(
-                    f"  $ {step}" if is_command(step) else f"  - {step}", markup=False, soft_wrap=True
-                )
+            show_fault(console, one)
     faults, warnings = (sum(one.verdict == verdict for one in findings) for verdict in ("fault", "warning"))
     console.print(f"\n{faults} faults, {warnings} warnings")
+
+
+def show_fault(console: Console, one: Finding) -> None:
+    """What was seen, what it means, and the steps."""
+    head = f"{escape(one.subject or 'this machine')}: {escape(one.found)}"
+    console.print(f"\n{MARKS[one.verdict]} {head}", soft_wrap=True)
+    console.print(f"  {one.cause}", markup=False, soft_wrap=True)
+    for step in one.mend:
+        console.print(f"  {'$' if is_command(step) else '-'} {step}", markup=False, soft_wrap=True)
 
 
 def is_command(step: str) -> bool:

@@ -26,7 +26,7 @@ def read(answer: Answer, place: Place) -> Meaning:
         case 410:
             return "retired"
         case 400 if code == "OperationNotSupported":
-            return "served" if _unknown(place) else "other_operation"
+            return "other_operation" if model_data(place.model) and place.askable else "served"
         case 400 if "api version not supported" in text.lower():
             return "no_path"
         case status if status >= 500:
@@ -35,9 +35,3 @@ def read(answer: Answer, place: Place) -> Meaning:
             return "redirected"
         case _:
             return "served"
-
-
-def _unknown(place: Place) -> bool:
-    """Whether it is not known that the model has the operation."""
-    data = model_data(place.model)
-    return data is None or place.operation.value not in data.apis

@@ -50,14 +50,24 @@ class Line:
     trust: ssl.SSLContext | None
     around: Surroundings
 
-    def ask(self, method: str, path: str, headers: Mapping[str, str], body: object = None) -> Answer:
-        """`path`: with query. `body`: sent as JSON; None for none. Redirects are answers like others: a
-        credential belongs to the host it was meant for. Raises what `CLOSED` holds."""
+    def ask(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: object = None,
+        *,
+        patience_s: float | None = None,
+    ) -> Answer:
+        """`path`: with query. `body`: sent as JSON; None for none. `patience_s`: for the answer; None: as for
+        the connection. Redirects are answers like others: a credential belongs to the host it was meant for.
+        Raises what `CLOSED` holds."""
         way = self.way
         sock = open_socket(way, self.around)
         connection = http.client.HTTPConnection(way.host, way.port, timeout=self.around.timeout_s)
         connection.sock = secured(sock, way, self.trust) if self.trust else sock
         target = f"http://{way.authority}{path}" if way.proxy and not way.tls else path
+        connection.sock.settimeout(patience_s or self.around.timeout_s)
         own = {"host": way.authority, "accept": "application/json", "user-agent": "smalt"}
         if body is not None:
             own["content-type"] = "application/json"

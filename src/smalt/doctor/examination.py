@@ -3,6 +3,7 @@ fault."""
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Final
 from urllib.parse import urlsplit
 
 from smalt.auth.entra import scope_of
@@ -20,8 +21,10 @@ from smalt.doctor.patient import Patient
 from smalt.doctor.questions import Place, on_v1, place
 from smalt.doctor.reach import Reach, Unreachable
 from smalt.doctor.serving import Serving
+from smalt.doctor.silence import heard
 
-CLOCK_SKEW_S = 300  # what Entra ID forgives
+CLOCK_SKEW_S: Final = 300  # what Entra ID forgives
+PATIENCE_S: Final = 60.0  # for an answer that is really generated
 
 
 class Examination:
@@ -47,7 +50,7 @@ class Examination:
         try:
             yield from self._admission()
         except CLOSED as error:
-            yield self._reach.garbled().fault(name, f"{type(error).__name__}: {error}"[:200])
+            yield self._reach.unanswered(error).fault(name, heard(error))
         if self.accepted is None:
             yield from self._unjudged("it lets nobody in")
             return
@@ -56,6 +59,12 @@ class Examination:
     def ask(self, question: Place) -> Answer:
         """A question that must be refused, with the accepted credential. Raises what asking raises."""
         return self._put(question, self.accepted or Shown("", ("", "")))
+
+    def question(self, question: Place) -> Answer:
+        """A small real one, which is billed. Raises what asking raises."""
+        header = (self.accepted or Shown("", ("", ""))).header
+        line = self._reach.line
+        return line.ask("POST", question.path, dict([header]), question.small, patience_s=PATIENCE_S)
 
     def has(self, deployment: str) -> bool:
         """Whether the resource serves a deployment of this name, configured or not."""
@@ -120,12 +129,15 @@ class Examination:
         return bearer(tokens.fetch(identity, self.patient.resource.base_url, scope))
 
     def _knock(self, resource: Resource, shown: Shown) -> Answer:
-        """At the first deployment; at the list of models where none is configured."""
-        if resource.deployments:
+        """At the first deployment; at the list of models where none is configured, and at a proxy: behind it,
+        what one deployment answers may concern that one alone."""
+        if is_proxy(resource):
+            path = f"{urlsplit(resource.base_url).path.rstrip('/')}/models"
+        elif resource.deployments:
             return self._put(place(resource, next(iter(resource.deployments))), shown)
-        path = (
-            "/openai/v1/models" if on_v1(resource) else f"/openai/models?api-version={resource.api_version}"
-        )
+        else:
+            version = "" if on_v1(resource) else f"?api-version={resource.api_version}"
+            path = f"/openai{'' if version else '/v1'}/models{version}"
         return self._reach.line.ask("GET", path, dict([shown.header]))
 
     def _refusal(self, answer: Answer, shown: Shown) -> Diagnosis | None:

@@ -54,6 +54,12 @@ class Place:
         return path_names_deployment(surface, self.operation)
 
     @property
+    def askable(self) -> bool:
+        """Whether there is a small question for the model."""
+        data = model_data(self.model)
+        return data is None or self.operation.value in data.apis
+
+    @property
     def refused(self) -> dict[str, Any]:
         """What no server can answer."""
         return {**self._named, **_NOTHING[self.operation]}

@@ -15,6 +15,7 @@ from smalt.doctor.az import Account
 from smalt.doctor.certificates import issuer_of, of_certificate
 from smalt.doctor.dial import Proxy, ProxyRefused, Way, open_socket, proxy_of, secured, variable
 from smalt.doctor.findings import Diagnosis, Finding, ok
+from smalt.doctor.silence import of_silence
 from smalt.doctor.surroundings import Surroundings
 
 _NO_SUCH_HOST = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
@@ -124,7 +125,12 @@ class Reach:
             return Diagnosis("connection", "connect_timeout", cause, (_WHAT_BLOCKS,))
         if isinstance(error, ConnectionRefusedError):
             cause = "the machine is there, but nothing listens on this port"
-            mend = ["see that the port of the endpoint is right (Azure: none, which is 443)", _WHAT_BLOCKS]
+            port = (
+                "that the endpoint names no port"
+                if self._account
+                else "that the server runs, and on this port"
+            )
+            mend = [f"see {port}", _WHAT_BLOCKS]
             return Diagnosis("connection", "connection_refused", cause, mend)
         cause = "this machine has no way to the address: no network, no route, or a VPN that is down"
         return Diagnosis("connection", "no_route", cause, (_WHAT_BLOCKS,))
@@ -159,13 +165,12 @@ class Reach:
         issuer = _name_in(seen.get("issuer", ()))
         return ok("tls", self._subject, f"certificate of {issuer}, until {seen.get('notAfter', 'unknown')}")
 
-    def garbled(self) -> Diagnosis:
+    def unanswered(self, error: Exception) -> Diagnosis:
         """Why a host that takes connections gives no HTTP answer."""
         if not self._way.tls and self._speaks(http_only=False):
             cause = "the endpoint begins with http, but what listens there speaks https"
             return Diagnosis("tls", "speaks_https", cause, ("write https:// in the endpoint",))
-        cause = "it took the request and broke off: a middlebox, or a server that is broken"
-        return Diagnosis("connection", "no_answer", cause, (_WHAT_BLOCKS,))
+        return of_silence(error)
 
     def _speaks(self, *, http_only: bool) -> bool:
         """Whether plain HTTP, or else TLS, is understood there."""

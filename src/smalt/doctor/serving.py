@@ -12,6 +12,7 @@ from smalt.doctor.deployed import Deployed, missing, of_deployment
 from smalt.doctor.findings import Area, Diagnosis, Finding, ok, skipped
 from smalt.doctor.patient import Patient
 from smalt.doctor.questions import Place, on_v1, place
+from smalt.doctor.silence import heard, of_silence
 from smalt.wire.models import infer_model, model_data
 
 RETIRES_SOON = timedelta(days=90)
@@ -45,9 +46,7 @@ class Serving:
             try:
                 yield from self._of(name)
             except CLOSED as error:
-                cause = "it took the request and broke off, although it has answered others"
-                found = f"{type(error).__name__}: {error}"[:200]
-                yield Diagnosis("connection", "no_answer", cause).fault(self._subject(name), found)
+                yield of_silence(error).fault(self._subject(name), heard(error))
 
     def _subject(self, name: str) -> str:
         return f"{self._patient.name}/{name}"

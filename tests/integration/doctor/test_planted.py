@@ -85,7 +85,7 @@ def azure_declared_as_openai(world: World) -> Resources:
 
 @plant("authentication", "proxy_as_bearer", "the proxy")
 def proxy_that_sends_its_key_as_token(world: World) -> Resources:
-    world.azure.handle.set("east", "error", error="missing_or_bad_token")
+    world.azure.handle.fault("error", error="missing_or_bad_token", operation="chat/completions")
     return {"proxy": world.azure.east(kind="openai", endpoint=f"{world.azure.handle.url('east')}/openai/v1")}
 
 
