@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from smalt.config.identity import Identity
 from smalt.doctor import tokens
 from smalt.doctor.asking import CLOSED, Answer, Line
-from smalt.doctor.dial import Way, proxy_of
+from smalt.doctor.dial import way_to
 from smalt.doctor.surroundings import Surroundings
 
 VERSION: Final = "2024-10-01"
@@ -47,12 +47,9 @@ class Arm:
         around: Surroundings,
         token: Callable[[], tokens.Token],
     ) -> None:
-        parts = urlsplit(url)
-        tls = parts.scheme == "https"
-        host, port = parts.hostname or "", parts.port or (443 if tls else 80)
-        way = Way(host, port, tls, (), proxy_of(host, port, around.env, tls=tls))
+        parts, way = urlsplit(url), way_to(url, around)
         self._origin = f"{parts.scheme}://{parts.netloc}"
-        self._line = Line(way, trust if tls else None, around)
+        self._line = Line(way, trust if way.tls else None, around)
         self._make_token = token
         self._token: tokens.Token | None = None
 
@@ -105,7 +102,12 @@ def arm_for(endpoint: str, identity: Identity, trust: ssl.SSLContext, around: Su
     host = urlsplit(endpoint).hostname or ""
     url, scope = next((cloud for end, cloud in _CLOUDS.items() if host.endswith(end)), _PUBLIC)
     who = Identity() if identity.kind == "token" else identity.model_copy(update={"scope": None})
-    return Arm(around.env.get(ENDPOINT) or url, trust, around, lambda: tokens.fetch(who, endpoint, scope))
+    return Arm(
+        around.env.get(ENDPOINT) or url,
+        trust,
+        around,
+        lambda: tokens.fetch(who, endpoint, scope, around.network),
+    )
 
 
 def _refused(answer: Answer) -> ArmRefused:

@@ -5,7 +5,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import chain
 
+from smalt.config.network import ca_pem
 from smalt.config.schema import Settings
+from smalt.dispatch.connection import trust
 from smalt.doctor import machine
 from smalt.doctor.examination import Examination
 from smalt.doctor.findings import Diagnosis, Finding, skipped
@@ -76,22 +78,15 @@ def _unusable(error: ConfigurationError) -> tuple[Finding, ...]:
 
 def patients(settings: Settings, around: Surroundings) -> Iterator[Patient]:
     """Every resource. Raises ConfigurationError if the certificates to trust cannot be read."""
-    trust = trusted()
+    certificates = trust(ssl.create_default_context, ca_pem(settings.network))
+    around = replace(around, network=settings.network)
     keys = {
         name: {key.get_secret_value() for key in resource.api_keys}
         for name, resource in settings.resources.items()
     }
     for name, resource in settings.resources.items():
         twins = {key: other for other, theirs in keys.items() if other != name for key in keys[name] & theirs}
-        yield Patient(name, resource, trust, around, twins, settings.key_vault.identity)
-
-
-def trusted() -> ssl.SSLContext:
-    """The certificates of the system, or of SSL_CERT_FILE, as the connections of smalt have them."""
-    try:
-        return ssl.create_default_context()
-    except OSError as error:
-        raise ConfigurationError(f"the trusted certificates cannot be read: {error}") from None
+        yield Patient(name, resource, certificates, around, twins, settings.key_vault.identity)
 
 
 def _elsewhere(finding: Finding, examinations: dict[str, Examination]) -> Finding:

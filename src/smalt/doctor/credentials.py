@@ -9,6 +9,7 @@ from smalt.config.identity import Identity
 from smalt.config.schema import Resource
 from smalt.doctor.findings import Finding
 from smalt.doctor.kept_secrets import NotKept, read_key
+from smalt.doctor.patient import Patient
 from smalt.doctor.questions import on_v1
 from smalt.doctor.tokens import Token
 
@@ -28,13 +29,15 @@ class Shown:
         return self.header[0] == "authorization"
 
 
-def keys_of(resource: Resource, reader: Identity) -> Iterator[Shown | Finding]:
-    """Each key, or why it cannot be read. `reader`: who reads vaults."""
+def keys_of(patient: Patient) -> Iterator[Shown | Finding]:
+    """Each key, or why it cannot be read."""
+    resource = patient.resource
+    reader = patient.reader or resource.identity or Identity()
     several = len(resource.api_keys) > 1
     for number, key in enumerate(resource.api_keys, start=1):
         label = f"key {number}" if several else "the key"
         try:
-            value = read_key(key.get_secret_value(), reader)
+            value = read_key(key.get_secret_value(), reader, patient.around.network)
         except NotKept as error:
             yield error.diagnosis.fault("", f"{label}: {error.text}")
             continue

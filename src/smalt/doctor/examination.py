@@ -121,12 +121,14 @@ class Examination:
         """Keys, else a token. Raises NoToken."""
         resource = self.patient.resource
         if resource.api_keys or resource.identity is None:
-            yield from keys_of(resource, self.patient.reader or resource.identity or Identity())
+            yield from keys_of(self.patient)
         else:
             yield self._token(resource.identity, scope_of(resource, resource.identity))
 
     def _token(self, identity: Identity, scope: str) -> Shown:
-        return bearer(tokens.fetch(identity, self.patient.resource.base_url, scope))
+        return bearer(
+            tokens.fetch(identity, self.patient.resource.base_url, scope, self.patient.around.network)
+        )
 
     def _knock(self, resource: Resource, shown: Shown) -> Answer:
         """At the first deployment; at the list of models where none is configured, and at a proxy: behind it,

@@ -21,14 +21,14 @@ class NotKept(Exception):
         self.text = text
 
 
-def read_key(text: str, identity: Identity) -> str:
+def read_key(text: str, identity: Identity, network: Network) -> str:
     """The key itself. `identity`: who reads vaults. Raises NotKept."""
     named = reference(text)
     if named is None:
         return text
     try:
         if named.kind == "vault":
-            return VaultSecret(named.name, identity, Vaults(Network()), refresh_s=0).read(afresh=True).text
+            return VaultSecret(named.name, identity, Vaults(network), refresh_s=0).read(afresh=True).text
         return kept_here(named).read(afresh=True).text
     except Unreadable as error:
         raise NotKept(_why(named, str(error)), str(error).partition(" Content:")[0][:300]) from None

@@ -12,13 +12,12 @@ from smalt.config.endpoint import is_private_link
 from smalt.config.environment import OTHER_VARIABLES, VARIABLES
 from smalt.config.references import Reference, reference
 from smalt.config.schema import Resource, Settings
-from smalt.doctor.dial import variable
 from smalt.doctor.findings import Diagnosis, Finding, ok
 from smalt.doctor.surroundings import Surroundings
 from smalt.wire.models import model_table
 
 OLD_PRICES = timedelta(days=90)
-_PROXIES = ("https_proxy", "http_proxy", "no_proxy")
+_PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
 _TRUST = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")
 
 
@@ -26,7 +25,7 @@ def of_machine(around: Surroundings) -> Iterator[Finding]:
     """Never what a variable holds, but its name."""
     names = [*(one.name for one in (*VARIABLES, *OTHER_VARIABLES)), *_TRUST]
     seen = [name for name in names if around.env.get(name)]
-    seen += [name.upper() for name in _PROXIES if variable(around.env, name)]
+    seen += [name for name in _PROXIES if around.env.get(name) or around.env.get(name.lower())]
     versions = f"Python {platform.python_version()}, smalt {version('smalt')}"
     yield ok("environment", "", f"{versions}; set: {', '.join(seen) or 'none of our variables'}")
 

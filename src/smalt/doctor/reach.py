@@ -8,12 +8,12 @@ import socket
 import ssl
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from urllib.parse import urlsplit
 
+from smalt.dispatch.proxy import NOT_LET_IN, Proxy
 from smalt.doctor.asking import Line
 from smalt.doctor.az import Account
 from smalt.doctor.certificates import issuer_of, of_certificate
-from smalt.doctor.dial import Proxy, ProxyRefused, Way, open_socket, proxy_of, secured, variable
+from smalt.doctor.dial import open_socket, secured, way_to
 from smalt.doctor.findings import Diagnosis, Finding, ok
 from smalt.doctor.silence import of_silence
 from smalt.doctor.surroundings import Surroundings
@@ -41,14 +41,11 @@ class Reach:
     def __init__(
         self, subject: str, url: str, account: Account | None, trust: ssl.SSLContext, around: Surroundings
     ) -> None:
-        parts = urlsplit(url)
         self._subject = subject
         self._account = account
         self._trust = trust
         self._around = around
-        tls = parts.scheme == "https"
-        host, port = parts.hostname or "", parts.port or (443 if tls else 80)
-        self._way = Way(host, port, tls, (), proxy_of(host, port, around.env, tls=tls))
+        self._way = way_to(url, around)
 
     def steps(self) -> Iterator[Finding]:
         """Raises Unreachable at the first that fails."""
@@ -95,21 +92,24 @@ class Reach:
     def _proxy(self, proxy: Proxy) -> Iterator[Finding]:
         private = [address for address in self._way.addresses if is_private(address)]
         if not private:
-            yield ok("proxy", self._subject, f"{self._way.host} is reached through {proxy}")
+            yield ok("proxy", self._subject, f"{self._way.host} is reached through {_shown(proxy)}")
             return
-        exempt = variable(self._around.env, "no_proxy")
+        env = self._around.env
+        exempt = env.get("no_proxy") or env.get("NO_PROXY")
         value = ",".join(filter(None, [exempt, self._way.host]))
         yield Diagnosis(
             "proxy",
             "private_through_proxy",
             "a private endpoint lies in this network; a proxy mostly cannot reach it, or comes from an "
             "address that the resource does not let in",
-            (f"export NO_PROXY={value}",),
-        ).warning(self._subject, f"{private[0]} is private, yet {self._way.host} is asked through {proxy}")
+            (f"export NO_PROXY={value}   # or network.no_proxy in smalt.yaml",),
+        ).warning(
+            self._subject, f"{private[0]} is private, yet {self._way.host} is asked through {_shown(proxy)}"
+        )
 
     def _connection(self) -> Finding:
         way = self._way
-        shown = f"{way.proxy}" if way.proxy else f"{way.host}:{way.port}"
+        shown = _shown(way.proxy) if way.proxy else f"{way.host}:{way.port}"
         try:
             open_socket(way, self._around).close()
         except OSError as error:
@@ -201,17 +201,25 @@ def _all_loopback(found: Sequence[str]) -> bool:
 
 
 def _of_proxy(error: OSError) -> Diagnosis:
-    if isinstance(error, ProxyRefused) and error.status == 407:
+    if str(error) == NOT_LET_IN:
         cause = "the proxy wants a user and a password"
-        mend = ("export HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT",)
+        mend = ("export HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT   # or network.proxy in smalt.yaml",)
         return Diagnosis("proxy", "proxy_credentials", cause, mend)
-    if isinstance(error, ProxyRefused):
+    if isinstance(error, ConnectionError) and not error.errno:
         cause = "the proxy does not let this host through"
         return Diagnosis(
             "proxy", "proxy_forbids", cause, ("have the host allowed there, or name it in NO_PROXY",)
         )
-    steps = ("see that HTTPS_PROXY is right and that the proxy runs", "or name the host in NO_PROXY")
+    steps = (
+        "see that HTTPS_PROXY or network.proxy is right, and that the proxy runs",
+        "or name the host in NO_PROXY",
+    )
     return Diagnosis("proxy", "proxy_unreachable", "the proxy itself cannot be reached", steps)
+
+
+def _shown(proxy: Proxy) -> str:
+    """Without its credentials."""
+    return f"{proxy.host}:{proxy.port}"
 
 
 def _name_in(names: object) -> str:

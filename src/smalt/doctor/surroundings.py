@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from importlib.util import find_spec
 
+from smalt.config.network import Network
+
 Resolve = Callable[[str], Sequence[str]]
 
 
@@ -33,12 +35,13 @@ def _today() -> date:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """`now`: wall time in UTC; `today`: what dates of models are held against. `timeout_s`: of each
-    connection and each answer."""
+    """`timeout_s`: of each connection and each answer. `now`: wall time in UTC; `today`: what dates of models
+    are held against. `network`: of the settings."""
 
     env: Mapping[str, str]
     timeout_s: float = 10.0
     now: Callable[[], datetime] = field(default=_now)
     today: Callable[[], date] = field(default=_today)
+    network: Network = field(default=Network())
     resolve: Resolve = field(default=addresses)
     installed: Callable[[str], bool] = field(default=is_installed)

@@ -9,6 +9,7 @@ import msgspec
 
 from smalt.auth.entra import entra_credential
 from smalt.config.identity import Identity
+from smalt.config.network import Network, azure_transport
 from smalt.doctor.findings import Diagnosis
 from smalt.doctor.token_faults import of_token_error
 from smalt.errors import MissingExtra
@@ -66,12 +67,12 @@ def read(text: str) -> Token:
     return Token(text, claims if isinstance(claims, dict) else {})
 
 
-def fetch(identity: Identity, endpoint: str, scope: str) -> Token:
+def fetch(identity: Identity, endpoint: str, scope: str, network: Network) -> Token:
     """By azure-identity, or the one that is configured. `endpoint`: its host tells the cloud. Raises
     NoToken."""
     if identity.kind == "token":
         return read(identity.token.get_secret_value() if identity.token else "")
-    return _asked(lambda: entra_credential(identity, endpoint), identity, scope)
+    return _asked(lambda: entra_credential(identity, endpoint, **azure_transport(network)), identity, scope)
 
 
 def _asked(make: Callable[[], Any], identity: Identity, scope: str) -> Token:

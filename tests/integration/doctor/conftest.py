@@ -70,7 +70,8 @@ tls: {{hosts: [{SUBDOMAIN}]}}
 
 @dataclass
 class Azure:
-    """The emulator, and the machine the doctor is run on. `names`: addresses of hosts DNS does not have."""
+    """The emulator, and the machine the doctor is run on. `names`: addresses of hosts DNS does not have.
+    `sections`: of smalt.yaml, beside the resources."""
 
     handle: Handle
     app_key: Path
@@ -78,6 +79,7 @@ class Azure:
     patch: pytest.MonkeyPatch
     names: dict[str, Sequence[str]] = field(default_factory=dict)
     around: dict[str, Any] = field(default_factory=dict)
+    sections: dict[str, Any] = field(default_factory=dict)
 
     def key(self, value: str, name: str = "EAST_KEY") -> str:
         """How the settings name a key that stands in the environment."""
@@ -124,10 +126,13 @@ class Azure:
     def port(self, resource: str) -> int:
         return int(self.handle.state()["resources"][resource]["port"])
 
-    def findings(self, resources: Mapping[str, Any], **sections: Any) -> tuple[Finding, ...]:
-        """Of a smalt.yaml with these resources."""
+    def findings(self, resources: Mapping[str, Any]) -> tuple[Finding, ...]:
+        """Of a smalt.yaml with these resources; proxies are routed to, as they must be."""
         file = self.folder / "smalt.yaml"
-        file.write_text(json.dumps({"resources": resources, **sections}))
+        routed = [name for name, told in resources.items() if told.get("kind") == "openai"]
+        if routed:
+            self.sections["models"] = {"gpt-4o": {"route": routed}}
+        file.write_text(json.dumps({"resources": resources, **self.sections}))
         around = Surroundings(os.environ, timeout_s=5, resolve=self._resolve, **self.around)
         return diagnose(lambda: load(file, env=os.environ, cwd=self.folder), around)
 

@@ -5,17 +5,11 @@ import socket
 import threading
 from collections.abc import Mapping
 
-import pytest
 
-
-def connect_proxy(patch: pytest.MonkeyPatch, hosts: Mapping[str, str]) -> str:
-    """Its URL. `hosts`: where it leads those that it lets through. It ends with the process.
-
-    `patch` takes away the exemption of loopback, which such a URL is not meant for.
-    """
+def connect_proxy(hosts: Mapping[str, str]) -> str:
+    """Its URL. `hosts`: where it leads those that it lets through. It ends with the process."""
     listener = socket.create_server(("127.0.0.1", 0))
     threading.Thread(target=_serve, args=(listener, hosts), name="connect proxy", daemon=True).start()
-    patch.setenv("NO_PROXY", "127.0.0.1,localhost")
     return f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 

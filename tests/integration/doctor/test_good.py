@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from tests.integration.doctor.conftest import SUBDOMAIN, Azure
+from tests.integration.doctor.proxy import connect_proxy
 
 Make = Callable[[Azure], Mapping[str, Any]]
 GOOD: list[Make] = []
@@ -100,6 +101,21 @@ def own_subdomain_at_a_private_address(azure: Azure) -> Mapping[str, Any]:
     azure.names[SUBDOMAIN] = ["127.0.0.1"]
     azure.patch.setenv("HTTPS_PROXY", "http://proxy.invalid:3128")
     azure.patch.setenv("no_proxy", f"127.0.0.1,{SUBDOMAIN}")
+    return {"east": azure.east(endpoint=f"https://{SUBDOMAIN}:{azure.port('east')}")}
+
+
+@good
+def own_authority_by_ca_file(azure: Azure) -> Mapping[str, Any]:
+    azure.patch.delenv("SSL_CERT_FILE")
+    azure.patch.delenv("REQUESTS_CA_BUNDLE")
+    azure.sections["network"] = {"ca_file": str(azure.handle.ca_file)}
+    return {"east": azure.east(identity=azure.application("app"), azure_id=azure.id("east"))}
+
+
+@good
+def proxy_of_the_settings(azure: Azure) -> Mapping[str, Any]:
+    azure.names[SUBDOMAIN] = ["20.1.2.3"]
+    azure.sections["network"] = {"proxy": connect_proxy({SUBDOMAIN: "127.0.0.1"})}
     return {"east": azure.east(endpoint=f"https://{SUBDOMAIN}:{azure.port('east')}")}
 
 

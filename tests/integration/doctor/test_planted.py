@@ -253,7 +253,7 @@ def https_where_http_is_spoken(world: World) -> Resources:
 def private_address_through_a_proxy(world: World) -> Resources:
     azure = world.azure
     azure.names[SUBDOMAIN] = ["10.1.2.3"]
-    azure.patch.setenv("HTTPS_PROXY", connect_proxy(azure.patch, {SUBDOMAIN: "127.0.0.1"}))
+    azure.patch.setenv("HTTPS_PROXY", connect_proxy({SUBDOMAIN: "127.0.0.1"}))
     return {"east": azure.east(endpoint=f"https://{SUBDOMAIN}:{azure.port('east')}")}
 
 
@@ -268,7 +268,7 @@ def proxy_that_is_down(world: World) -> Resources:
 @plant("proxy", "proxy_forbids", "does not let this host through")
 def proxy_that_forbids_the_host(world: World) -> Resources:
     azure = world.azure
-    azure.patch.setenv("HTTPS_PROXY", connect_proxy(azure.patch, {}))
+    azure.patch.setenv("HTTPS_PROXY", connect_proxy({}))
     azure.names[SUBDOMAIN] = ["20.1.2.3"]
     return {"east": azure.east(endpoint=f"https://{SUBDOMAIN}:{azure.port('east')}")}
 
