@@ -162,16 +162,35 @@ def init(
         Path | None, typer.Option(help="Go by the config.yaml of a LiteLLM proxy.", metavar="FILE")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
+    from_azure: Annotated[
+        bool, typer.Option("--from-azure", help="From what Azure says of your resources; see az login.")
+    ] = False,
+    subscription: Annotated[
+        str | None,
+        typer.Option(help="With --from-azure: this one alone, by id or name.", metavar="SUBSCRIPTION"),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Write a first smalt.yaml, from what the environment and .env say of Azure OpenAI.
 
     Keys stay where they are: the file names their variables. What is not known is left blank, and said.
 
+    With --from-azure: resources, deployments, models, types and quota as the control plane has them, used by
+    the identity that asks (az login, a managed identity, AZURE_CLIENT_ID and the like). No key is read.
+
     Example: smalt init && smalt check
 
     Example: smalt init --from-litellm config.yaml
+
+    Example: smalt init --from-azure --subscription Production
     """
+    if from_azure and from_litellm:
+        raise typer.BadParameter("one source at a time: --from-azure or --from-litellm")
+    if from_azure:
+        from smalt.cli import discovering
+
+        discovering.run(output, subscription, force=force, as_json=as_json)
+        return
     from smalt.cli import initializing
 
     initializing.run(output, from_litellm, force=force, as_json=as_json)

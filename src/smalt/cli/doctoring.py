@@ -48,10 +48,8 @@ def surroundings() -> Surroundings:
 
 @contextmanager
 def watched(*, as_json: bool) -> Iterator[Tell]:
-    """What is being looked at, on standard error, where a person can see it. What the libraries of Azure log
-    is in the findings already."""
-    for name in ("azure", "msal", "urllib3"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+    """What is being looked at, on standard error, where a person can see it."""
+    quiet()
     console = Console(stderr=True)
     if as_json or not console.is_terminal:
         yield lambda _: None
@@ -75,6 +73,12 @@ def _show(findings: Sequence[Finding]) -> None:
             show_fault(console, one)
     faults, warnings = (sum(one.verdict == verdict for one in findings) for verdict in ("fault", "warning"))
     console.print(f"\n{faults} faults, {warnings} warnings")
+
+
+def quiet() -> None:
+    """What the libraries of Azure log is in the findings already."""
+    for name in ("azure", "msal", "urllib3"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def show_fault(console: Console, one: Finding) -> None:

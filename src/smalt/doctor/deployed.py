@@ -18,7 +18,8 @@ TPM_PER_UNIT = 1_000  # of the capacity of deployments that are paid by token
 
 @dataclass(frozen=True, slots=True)
 class Deployed:
-    """A deployment as ARM has it. `capacity`: PTUs, or thousands of tokens a minute."""
+    """A deployment as ARM has it. `capacity`: PTUs, or thousands of tokens a minute. `format`: whose
+    model."""
 
     name: str
     model: str
@@ -26,6 +27,7 @@ class Deployed:
     sku: str
     capacity: int
     state: str
+    format: str = ""
 
     @property
     def limit_tpm(self) -> int | None:
@@ -43,6 +45,7 @@ def deployed(told: Mapping[str, Any]) -> Deployed:
         sku=str(sku.get("name", "")),
         capacity=int(sku.get("capacity") or 0),
         state=str(properties.get("provisioningState", "")),
+        format=str(model.get("format", "")),
     )
 
 

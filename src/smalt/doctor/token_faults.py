@@ -74,8 +74,8 @@ def of_token_error(error: Exception, identity: Identity, scope: str) -> Diagnosi
     """The fault behind an exception of azure-identity."""
     number = _number(str(error))
     words = {
-        "client": identity.client_id or "CLIENT_ID",
-        "tenant": identity.tenant_id or "of AZURE_TENANT_ID",
+        "client": identity.client_id or "$AZURE_CLIENT_ID",
+        "tenant": identity.tenant_id or "$AZURE_TENANT_ID",
         "scope": scope,
     }
     if number in _BY_NUMBER:

@@ -84,10 +84,12 @@ def _asked(make: Callable[[], Any], identity: Identity, scope: str) -> Token:
         diagnosis = Diagnosis("packages", "missing_package", "Entra ID needs azure-identity", mend)
         raise NoToken(diagnosis, error.message) from None
     except Exception as error:  # noqa: BLE001  # of azure-identity, azure-core, msal or requests
-        raise NoToken(of_token_error(error, identity, scope), first_line(error)) from None
+        raise NoToken(of_token_error(error, identity, scope), telling_line(error)) from None
 
 
-def first_line(error: Exception) -> str:
-    """Of a message that may go on for pages, without the id that changes with every request."""
-    line = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+def telling_line(error: Exception) -> str:
+    """Of a message that may go on for pages: the one with Entra ID's number, else the first; without the id
+    that changes with every request."""
+    lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    line = next((line for line in lines if "AADSTS" in line), lines[0])
     return line.partition(" Trace ID:")[0].strip()[:300]

@@ -56,6 +56,7 @@ identity:
         east: [Cognitive Services OpenAI User]
         sweden: [Cognitive Services OpenAI User]
         kv: [Key Vault Secrets User]
+        /subscriptions/default: [Reader]
     owner:
       secrets: [owner-secret]
       roles: {{/subscriptions/default: [Owner]}}
