@@ -219,4 +219,8 @@ class Examination:
 
 
 def _who(shown: Shown) -> str:
-    return f" (principal {shown.token.object_id or 'unknown'})" if shown.token else ""
+    """For whom and what a token is; nothing of a key."""
+    token = shown.token
+    if token is None:
+        return ""
+    return f": for {token.audience}, tenant {token.tenant}, principal {token.object_id}"

@@ -130,9 +130,10 @@ class Azure:
     def findings(self, resources: Mapping[str, Any]) -> tuple[Finding, ...]:
         """Of a smalt.yaml with these resources; proxies are routed to, as they must be."""
         file = self.folder / "smalt.yaml"
-        routed = [name for name, told in resources.items() if told.get("kind") == "openai"]
-        if routed:
-            self.sections["models"] = {"gpt-4o": {"route": routed}}
+        proxies = {name: told for name, told in resources.items() if told.get("kind") == "openai"}
+        for name, told in proxies.items():
+            for spec in told["deployments"].values():
+                self.sections.setdefault("models", {})[spec["model"]] = {"route": [name]}
         file.write_text(json.dumps({"resources": resources, **self.sections}))
         around = Surroundings(os.environ, timeout_s=5, resolve=self._resolve, **self.around)
         return diagnose(lambda: load(file, env=os.environ, cwd=self.folder), around)
