@@ -149,7 +149,8 @@ made again. This page is generated from `smalt.errors` by `tools/generate_refere
   `attempts`, `upstream_ids` and `smalt_request_id`. `smalt.explain(exception)` gives the same for any
   exception, also of an unmodified SDK, of a stream that broke, and of a framework around the SDK.
 - **At the gateway** the body is `{{"error": {{...}}}}` with `message`, `type`, `param`, `code`, `retryable`,
-  `resolution`, `grpc_status` and, where attempts failed, `causes`.
+  `resolution`, `grpc_status`, `doc_url` (the heading of its code on this page) and, where attempts failed,
+  `causes`.
 - **Answers that Azure gave itself** (400, most 404) are passed on as they are, with Azure's own `code`. What
   stands here is the code that `smalt.explain` says; there, Azure's is `upstream_code`.
 - Errors with no HTTP status come before any call, or in a stream whose status was 200 already.
@@ -303,12 +304,7 @@ def _value(cls: type[Any]) -> str:
 
 def errors_page() -> str:
     table = "".join(_error_row(error) for error in BY_CODE.values())
-    steps = "\n".join(
-        f"**`{error.code}`**\n\n" + "".join(f"{n}. {step}\n" for n, step in enumerate(error.resolution, 1))
-        for error in BY_CODE.values()
-        if error.resolution
-    )
-    return ERRORS.format(table=table, steps=steps)
+    return ERRORS.format(table=table, steps="\n".join(map(_error_steps, BY_CODE.values())))
 
 
 def _error_row(error: type[SmaltError]) -> str:
@@ -316,6 +312,12 @@ def _error_row(error: type[SmaltError]) -> str:
     return _table_row(
         f"`{error.code}`", f"`{error.__name__}`", error.http_status, error.status, retryable, error.cause()
     )
+
+
+def _error_steps(error: type[SmaltError]) -> str:
+    """Under a heading that links can name."""
+    steps = "".join(f"{n}. {step}\n" for n, step in enumerate(error.resolution, 1))
+    return f"### {error.code}\n\n{error.cause()}\n" + (f"\n{steps}" if steps else "")
 
 
 def models_page() -> str:
@@ -450,7 +452,7 @@ def files() -> dict[str, str]:
     """Everything generated, by path from the root."""
     return {
         "docs/reference/configuration.md": configuration_page(),
-        "docs/reference/errors.md": errors_page(),
+        errors.PAGE: errors_page(),
         "docs/reference/library.md": library_page(),
         "docs/reference/models.md": models_page(),
         "smalt.schema.json": json.dumps(json_schema(), indent=2) + "\n",

@@ -38,6 +38,8 @@ answered itself. Instances hold primitives only, so that they can be logged and 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar, Final
 
+PAGE: Final = "docs/reference/errors.md"  # what bodies of errors link to, a heading for each code
+
 
 class SmaltError(Exception):
     """Root of everything smalt raises."""

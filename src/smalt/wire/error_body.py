@@ -2,7 +2,7 @@
 
 import msgspec
 
-from smalt.errors import SmaltError, StreamInterrupted, UpstreamError
+from smalt.errors import PAGE, SmaltError, StreamInterrupted, UpstreamError
 from smalt.types import Operation
 
 
@@ -48,6 +48,7 @@ def _fields(error: SmaltError) -> dict[str, object]:
         "retryable": error.retryable,
         "resolution": error.resolution,
         "grpc_status": error.status,
+        "doc_url": f"{PAGE}#{error.code.lower()}",
         **more,
     }
 

@@ -14,7 +14,7 @@ from smalt.config import Settings
 from smalt.emulator.testing import Handle
 
 CLASSIC = "/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21"
-SHAPE = {"message", "type", "param", "code", "retryable", "resolution", "grpc_status"}
+SHAPE = {"message", "type", "param", "code", "retryable", "resolution", "grpc_status", "doc_url"}
 
 
 @pytest.mark.parametrize("header", [f"Authorization: Bearer {KEY}", f"api-key: {KEY}", f"X-API-Key: {KEY}"])

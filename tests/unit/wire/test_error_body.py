@@ -1,11 +1,22 @@
 import json
+import re
+from pathlib import Path
 
 import pytest
 
-from smalt.errors import InvalidRequest, NoUpstreamAvailable, RateLimited, StreamInterrupted
+from smalt.errors import (
+    BY_CODE,
+    InvalidRequest,
+    NoUpstreamAvailable,
+    RateLimited,
+    SmaltError,
+    StreamInterrupted,
+)
 from smalt.types import Failure, FailureKind, Operation
 from smalt.wire.error_body import Told, error_body, error_event, error_headers, read_error
 from smalt.wire.sse import StreamWatch
+
+ROOT = Path(__file__).parents[3]
 
 
 def test_the_shape_every_sdk_reads() -> None:
@@ -20,9 +31,18 @@ def test_the_shape_every_sdk_reads() -> None:
             "retryable": True,
             "resolution": ["wait"],
             "grpc_status": "RESOURCE_EXHAUSTED",
+            "doc_url": "docs/reference/errors.md#rate_limit_exceeded",
             "causes": ["attempt 1/1 on east/a: 429"],
         }
     }
+
+
+@pytest.mark.parametrize("error", BY_CODE.values(), ids=BY_CODE)
+def test_every_error_links_to_its_heading(error: type[SmaltError]) -> None:
+    """The page has one for each code, spelled as links to headings are."""
+    page, _, heading = json.loads(error_body(error("said")))["error"]["doc_url"].partition("#")
+    headings = re.findall(r"^### (.*)$", (ROOT / page).read_text(), re.MULTILINE)
+    assert heading in [found.lower() for found in headings]
 
 
 def test_a_body_of_ours_is_read_back() -> None:
