@@ -33,8 +33,9 @@ class Facts(Struct, frozen=True, gc=False):
     surface, where it may be a deployment's name. `needs`: abilities the model must have, of `tools` and
     `vision`. `names_tools`: tools are offered, or were called before. `affinity`: equal for requests that
     gain from the same upstream's prompt cache, None if the prompt is too short to be cached. `resource`: the
-    only one that can answer, because ids in the request belong to it. `repeatable`: sending it twice creates
-    nothing twice. `instructions`: what an agent says before the caller, None if it says nothing.
+    only one that can answer, because ids in the request belong to it. `bound`: they belong to one resource,
+    and which one is not known. `repeatable`: sending it twice creates nothing twice. `instructions`: what an
+    agent says before the caller, None if it says nothing.
     """
 
     operation: Operation
@@ -48,6 +49,7 @@ class Facts(Struct, frozen=True, gc=False):
     names_tools: bool = False
     affinity: int | None = None
     resource: str | None = None
+    bound: bool = False
     repeatable: bool = True
     instructions: str | None = None
 

@@ -18,6 +18,7 @@ SHARED = {
     "gpt-4-turbo": "gpt-4-turbo-prod",
     "gpt-4": "gpt-4-prod",
     "gpt-35-turbo": "gpt-35-turbo-prod",
+    "gpt-35-turbo-instruct": "instruct-prod",
     "o3-mini": "o3-mini-prod",
     "text-embedding-3-small": "embed-prod",
     "tight": "tight",  # gpt-4o with 1,000 tokens a minute

@@ -9,7 +9,7 @@ from smalt.core.limits import NEVER, Load
 from smalt.core.settings import PatternSpec, PoolSpec, RouteSpec, StrategyName, UpstreamSpec
 from smalt.core.strategies import STRATEGIES, Strategy
 from smalt.core.upstream import UpstreamState
-from smalt.errors import InvalidRequest, UpstreamError
+from smalt.errors import InvalidRequest, UnsupportedOperation, UpstreamError
 from smalt.types import Facts
 
 AZURE_PREFIX = "azure/"
@@ -67,14 +67,17 @@ class Route:
 
     def eligible(self, facts: Facts) -> tuple[Tier, ...]:
         """The tiers less what may not serve this request. Raises InvalidRequest if nobody has the abilities
-        it needs, UpstreamError if the resource its ids belong to is not on the route."""
+        it needs, UpstreamError if the resource its ids belong to is not on the route, UnsupportedOperation if
+        it could be any of several."""
         needs = self.needs | facts.needs if self.needs else facts.needs
-        if not needs and facts.resource is None:
+        if not needs and facts.resource is None and not facts.bound:
             return self.tiers
         able = self._only(lambda state: _able(state, needs), self.tiers)
         if not able:
             raise InvalidRequest(f"no upstream of {self.model!r} can serve {', '.join(sorted(needs))}")
         if facts.resource is None:
+            if facts.bound:
+                self._require_one_resource(able)
             return able
         bound = self._only(lambda state: state.spec.resource == facts.resource, able)
         if not bound:
@@ -83,6 +86,18 @@ class Route:
                 f"{self.model!r}"
             )
         return bound
+
+    def _require_one_resource(self, tiers: tuple[Tier, ...]) -> None:
+        resources = sorted({state.spec.resource for tier in tiers for state in tier.states})
+        if len(resources) > 1:
+            raise UnsupportedOperation(
+                f"the request builds on what one resource keeps, and {self.model!r} is served by several: "
+                f"{', '.join(resources)}",
+                resolution=(
+                    'Send the whole conversation each time, with "store": false.',
+                    "Or ask for a model that one resource alone serves.",
+                ),
+            )
 
     def _only(self, keep: Callable[[UpstreamState], bool], tiers: tuple[Tier, ...]) -> tuple[Tier, ...]:
         kept = (Tier(tuple(filter(keep, tier.states)), tier.strategy) for tier in tiers)

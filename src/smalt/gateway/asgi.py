@@ -32,7 +32,7 @@ class Gateway:
         post = scope["type"] == "http" and scope["method"] == "POST"
         asked = paths.parse(_raw_path(scope)) if post else None
         if asked is None:
-            await self._pages(scope, receive, send)
+            await self._pages(_tidied(scope), receive, send)
             return
         exchange = AsgiExchange(asked, scope, send)
         if not await exchange.read_body(receive):
@@ -145,6 +145,13 @@ async def _run(handler: Handler, exchange: AsgiExchange) -> None:
 async def _gone(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+def _tidied(scope: Scope) -> Scope:
+    """Pages are found by the path alone."""
+    path = scope.get("path", "")
+    tidy = paths.tidy(path) or path
+    return scope if tidy == path else {**scope, "path": tidy}
 
 
 def _raw_path(scope: Scope) -> str:

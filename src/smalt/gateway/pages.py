@@ -1,4 +1,4 @@
-"""Everything that is not a model call: models, health, admin."""
+"""Everything that is not a model call: the surfaces' other pages, health, admin."""
 
 import dataclasses
 import hmac
@@ -10,22 +10,21 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from smalt.core.routes import AZURE_PREFIX
 from smalt.dispatch.dispatcher import Dispatcher
-from smalt.errors import InvalidGatewayKey, SmaltError, UnsupportedOperation
+from smalt.errors import InvalidGatewayKey, SmaltError
 from smalt.gateway.current import Current
+from smalt.gateway.surfaces import ModelPages, unsupported
 from smalt.observe.totals import Sums
 from smalt.wire.error_body import error_body, error_headers
 from smalt.wire.prices import usd_text
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-API_ROOTS = ("/v1", "/openai")
 
 
 def pages(current: Current) -> Starlette:
     """The Starlette application around the model calls."""
     guarded = _Pages(current)
-    models = [Route(path, guarded.models) for path in ("/v1/models", "/openai/models", "/openai/v1/models")]
+    models = ModelPages(current).routes
     ready = [Route(path, guarded.ready) for path in ("/health/ready", "/ready")]
     live = [Route(path, _live) for path in ("/health/live", "/live")]
     health = [Route("/health", guarded.health)]
@@ -44,14 +43,6 @@ class _Pages:
     @property
     def _dispatcher(self) -> Dispatcher:
         return self._current.now.assembly.dispatcher
-
-    async def models(self, request: Request) -> Response:
-        """OpenAI's list of models: the names this key may ask for."""
-        principal = self._current.now.keys.principal(request.headers.raw)
-        names = [name for name in self._dispatcher.models if not name.startswith(AZURE_PREFIX)]
-        allowed = [name for name in names if principal.models is None or name in principal.models]
-        rows = [{"id": name, "object": "model", "created": 0, "owned_by": "smalt"} for name in allowed]
-        return JSONResponse({"object": "list", "data": rows})
 
     async def ready(self, _request: Request) -> Response:
         """200 while every model has a healthy upstream."""
@@ -120,11 +111,8 @@ async def _live(_request: Request) -> Response:
 
 async def _unknown(request: Request, _error: Exception | None = None) -> Response:
     path = request.url.path
-    if path.startswith(API_ROOTS):
-        error = UnsupportedOperation(
-            f"{request.method} {path} is no operation of this gateway",
-            resolution=("Served: chat/completions, embeddings (POST) and models (GET).",),
-        )
+    error = unsupported(request.method, path)
+    if error is not None:
         return await _refuse(request, error)
     return JSONResponse(
         {"error": {"message": f"nothing is served at {path}", "code": "404"}}, status_code=404

@@ -17,10 +17,12 @@ CACHED_BYTES = 4_096  # Azure caches prompts of 1,024 tokens or more, by their b
 _PART = re.compile(
     rb'"type"\s*:\s*"'
     rb"(image_url|input_image|input_audio|file|input_file|computer_screenshot|image_generation_call"
-    rb'|function|custom|function_call|custom_tool_call)"'
+    rb'|function|custom|function_call|custom_tool_call|item_reference)"'
 )
 _IMAGES = {b"image_url", b"input_image"}
 _CALLS = {b"function", b"custom", b"function_call", b"custom_tool_call"}
+_REFERENCE = b"item_reference"  # to something a stored response holds
+_NO_FILES = {*_CALLS, _REFERENCE}
 # Where base64 begins: in a data URL or `data` of audio; in `result` of an image made before. A pattern with a
 # fixed beginning searches ten times as fast as one that joins both.
 _FILE_STARTS = (re.compile(rb'"data(?::[^",]{1,100};base64,|"\s*:\s*")'), re.compile(rb'"result"\s*:\s*"'))
@@ -31,6 +33,7 @@ _NEEDS = {
     (True, True): frozenset({"tools", "vision"}),
 }
 _NOTHING = msgspec.Raw()
+_NULL = msgspec.Raw(b"null")
 
 
 class _StreamOptions(msgspec.Struct):
@@ -56,6 +59,10 @@ class _Body(msgspec.Struct):
 
     def repeatable(self) -> bool:
         return True
+
+    def bound(self) -> bool:
+        """Builds on what the service keeps."""
+        return False
 
 
 class _Chat(_Body):
@@ -83,6 +90,8 @@ class _Responses(_Body):
     max_output_tokens: int | None = None
     store: bool | None = None
     background: bool | None = None
+    previous_response_id: str | None = None
+    conversation: msgspec.Raw = _NULL
 
     def most_tokens(self) -> int:
         return self.max_output_tokens or 0
@@ -90,6 +99,9 @@ class _Responses(_Body):
     def repeatable(self) -> bool:
         """The service keeps a response unless told otherwise."""
         return self.store is False and not self.background
+
+    def bound(self) -> bool:
+        return bool(self.previous_response_id) or self.conversation != _NULL
 
 
 _DECODE: dict[Operation, Callable[[bytes], _Body]] = {
@@ -116,13 +128,14 @@ def read_facts(asked: Asked, body: bytes) -> Facts:
         operation=asked.operation,
         model=model,
         stream=bool(fields.stream),
-        prompt_bytes=len(body) - _file_bytes(bytes(fields.prompt)) if parts - _CALLS else len(body),
+        prompt_bytes=len(body) - _file_bytes(bytes(fields.prompt)) if parts - _NO_FILES else len(body),
         max_tokens=min(most_tokens, MOST_TOKENS) if most_tokens > 0 else None,
         asks_usage=bool(fields.stream_options and fields.stream_options.include_usage),
         names_deployment=asked.surface is not Surface.OPENAI,
         needs=_NEEDS[offers_tools, not parts.isdisjoint(_IMAGES)],
         names_tools=offers_tools or not parts.isdisjoint(_CALLS),
         affinity=_affinity(fields),
+        bound=fields.bound() or _REFERENCE in parts,
         repeatable=fields.repeatable(),
     )
 

@@ -4,6 +4,7 @@ Source: Azure OpenAI REST API reference (classic: deployment in the path, except
 api-version; v1: deployment in the body); OpenAI API reference (/v1/*).
 """
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import quote, unquote
@@ -23,6 +24,7 @@ _SUFFIX = {
     Operation.EMBEDDINGS: "/embeddings",
     Operation.RESPONSES: "/responses",
 }
+_SLASHES = re.compile(r"(?<!/deployments)/{2,}")
 _OPERATION = {suffix: operation for operation, suffix in _SUFFIX.items()}
 
 
@@ -44,7 +46,17 @@ class Asked:
 
 
 def parse(raw_path: str) -> Asked | None:
-    """What a still percent-encoded path (without query) asks for; None if it is no operation smalt routes."""
+    """What a still percent-encoded path (without query) asks for; None if it is no operation smalt routes.
+    Slashes that a base URL brought, doubled or at the end, are as if they were not there."""
+    return _parse(raw_path) or _parse(tidy(raw_path))
+
+
+def tidy(path: str) -> str:
+    """Without doubled slashes and slashes at the end; a deployment without a name stays one."""
+    return _SLASHES.sub("/", path).rstrip("/")
+
+
+def _parse(raw_path: str) -> Asked | None:
     if raw_path.startswith(DEPLOYMENTS_PREFIX):
         return _parse_deployment(raw_path[len(DEPLOYMENTS_PREFIX) :])
     for surface, prefix in ((Surface.OPENAI, OPENAI_PREFIX), (Surface.V1, V1_PREFIX)):
@@ -60,8 +72,8 @@ def parse(raw_path: str) -> Asked | None:
 def _parse_deployment(rest: str) -> Asked | None:
     """`<deployment>/<operation>`. openai 2.x leaves a slash in a deployment's name as it is."""
     for suffix, operation in _OPERATION.items():
-        deployment = rest.removesuffix(suffix)
-        if deployment != rest and path_names_deployment(Surface.CLASSIC, operation):
+        if rest.endswith(suffix) and path_names_deployment(Surface.CLASSIC, operation):
+            deployment = rest.removesuffix(suffix).strip("/")
             return Asked(Surface.CLASSIC, operation, unquote(deployment)) if deployment else None
     return None
 

@@ -57,13 +57,15 @@ class Caller:
         for part in parts:
             self.sock.sendall(part)
 
-    def answer(self) -> Answer:
-        """The next answer, whole. Chunks are put together; an answer without a length ends the connection."""
+    def answer(self, method: str = "POST") -> Answer:
+        """The next answer, whole. Chunks are put together; an answer without a length ends the connection;
+        one to HEAD is only a head."""
         start, *lines = self.until(b"\r\n\r\n").decode("latin-1").split("\r\n")[:-2]
         pairs = [line.split(": ", 1) for line in lines]
         headers = {name.lower(): value for name, value in pairs}
         assert len(headers) == len(pairs), "a header came twice"
-        return Answer(int(start.split()[1]), headers, self._body(headers))
+        content = b"" if method == "HEAD" else self._body(headers)
+        return Answer(int(start.split()[1]), headers, content)
 
     def until(self, mark: bytes) -> bytes:
         """Up to and with `mark`."""
@@ -113,8 +115,8 @@ def calling(url: str) -> Iterator[Caller]:
         yield Caller(sock)
 
 
-def ask(url: str, *parts: bytes) -> Answer:
+def ask(url: str, *parts: bytes, method: str = "POST") -> Answer:
     """One exchange on a connection of its own."""
     with calling(url) as caller:
         caller.send(*parts)
-        return caller.answer()
+        return caller.answer(method)

@@ -1,6 +1,7 @@
 """What may arrive at the socket, and what must come back: the same by the hot protocol and by plain ASGI."""
 
 import json
+import re
 import time
 from typing import Any
 from urllib.parse import unquote
@@ -87,8 +88,11 @@ def test_a_body_that_cannot_be_read(stage: Stage, azure: Handle, content: bytes,
         ("PUT", CHAT),
         ("POST", "/v1/models"),
         ("POST", "/v1/audio/speech"),
-        ("POST", "/v1/chat/completions/"),
-        ("POST", "/v1//chat/completions"),
+        ("GET", f"{CHAT}/"),
+        ("HEAD", "/v1/embeddings"),
+        ("OPTIONS", CHAT),
+        ("DELETE", "/v1/models/gpt-4o"),
+        ("POST", "/v1"),
         ("POST", "/openai/deployments//chat/completions"),
         ("POST", "/openai/deployments/a/b/unknown"),
         ("POST", "/openai/deployments/gpt-4o"),
@@ -96,10 +100,16 @@ def test_a_body_that_cannot_be_read(stage: Stage, azure: Handle, content: bytes,
     ],
 )
 def test_an_operation_that_is_not_served(stage: Stage, method: str, target: str) -> None:
-    """400 in OpenAI's shape, with what is served."""
-    answer = ask(stage.url, request(method=method, target=target))
-    assert (answer.status, answer.error["code"]) == (400, "unsupported_operation")
-    assert "chat/completions" in answer.error["resolution"][0]
+    """400 in OpenAI's shape, with what is served on that surface."""
+    answer = ask(stage.url, request(method=method, target=target), method=method)
+    assert answer.status == 400
+    if method == "HEAD":
+        assert answer.body == b""
+        return
+    assert answer.error.keys() == SHAPE
+    assert answer.error["code"] == "unsupported_operation"
+    surface = "/openai/" if target.startswith("/openai") else "/v1/"
+    assert re.search(rf"POST {surface}.*(completions|embeddings)", answer.error["resolution"][0])
 
 
 def test_both_adapters_send_the_same_headers(stage: Stage) -> None:

@@ -6,7 +6,7 @@ from smalt.core.routes import Route, best_pattern, matches, pattern_route, route
 from smalt.core.settings import PatternSpec, PoolSpec, QuotaGroup, RouteSpec
 from smalt.core.strategies import LeastLoaded, RoundRobin, Weighted
 from smalt.core.upstream import UpstreamState
-from smalt.errors import InvalidRequest, UpstreamError
+from smalt.errors import InvalidRequest, UnsupportedOperation, UpstreamError
 from smalt.types import Facts, Operation
 
 TOOLS = frozenset({"tools"})
@@ -116,6 +116,17 @@ def test_ids_of_a_resource_that_does_not_serve_the_model() -> None:
     """No other resource knows them, so nobody is asked."""
     with pytest.raises(UpstreamError, match="belong to the resource 'north', which does not serve 'gpt-4o'"):
         make(state("east/a")).eligible(facts(resource="north"))
+
+
+def test_ids_of_an_unknown_resource_need_a_route_of_one() -> None:
+    """With one resource left there is nothing to choose, be it by abilities or by the route."""
+    made = make(state("east/a"), state("west/a", abilities=frozenset()), state("east/b"))
+    assert names(made, facts(bound=True, needs=TOOLS)) == [["east/a"], ["east/b"]]
+    assert names(make(state("east/a")), facts(bound=True)) == [["east/a"]]
+    assert names(made, facts(bound=True, resource="west")) == [["west/a"]]
+    with pytest.raises(UnsupportedOperation, match=r"'gpt-4o' is served by several: east, west$") as caught:
+        made.eligible(facts(bound=True))
+    assert '"store": false' in caught.value.resolution[0]
 
 
 def test_the_strategy_is_the_same_for_what_is_left_of_a_tier() -> None:

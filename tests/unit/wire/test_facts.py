@@ -474,27 +474,3 @@ def test_an_empty_cache_key_is_none() -> None:
 def test_embeddings_are_not_cached() -> None:
     """Embeddings gain nothing from the same upstream."""
     assert facts(EMBEDDINGS, input=LONG).affinity is None
-
-
-@pytest.mark.parametrize(
-    ("members", "expected"),
-    [
-        ({}, False),
-        ({"store": None}, False),
-        ({"store": True}, False),
-        ({"store": False}, True),
-        ({"store": False, "background": False}, True),
-        ({"store": False, "background": None}, True),
-        ({"store": False, "background": True}, False),
-        ({"background": True}, False),
-    ],
-)
-def test_which_responses_may_be_sent_twice(members: dict[str, bool | None], expected: bool) -> None:
-    """A response that the service keeps or works on later would be there twice."""
-    assert facts(RESPONSES, input="hi", **members).repeatable is expected
-
-
-@pytest.mark.parametrize("asked", [OPENAI, EMBEDDINGS, COMPLETIONS])
-def test_other_operations_may_be_sent_twice(asked: Asked) -> None:
-    """Chat, embeddings and completions create nothing that a caller could find twice."""
-    assert facts(asked, store=True, background=True).repeatable is True
