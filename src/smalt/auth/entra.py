@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from smalt.auth.sources import Reading, Unreadable, fresh_s, left_s, said, secret_now, wall_s
+from smalt.auth.sources import Reading, Unreadable, left_s, said, secret_now, token_reading, wall_s
 from smalt.config.identity import Identity
 from smalt.config.schema import Resource
 from smalt.errors import MissingExtra
@@ -97,8 +97,7 @@ class EntraTokens:
             token = self._credential.get_token(self._scope)
         except Exception as error:  # noqa: BLE001  azure-identity's and those of what lies beneath it
             raise Unreadable(f"no Entra token for {self._scope}: {said(error)}") from None
-        good_s = left_s(token.token, token.expires_on - wall_s())
-        return Reading(token.token, fresh_s(good_s), good_s)
+        return token_reading(token.token, left_s(token.token, token.expires_on - wall_s()))
 
 
 def _cloud(url: str) -> tuple[str | None, str]:

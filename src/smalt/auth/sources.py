@@ -83,8 +83,8 @@ class Function:
             raise Unreadable(f"the function for it failed: {said(error)}") from None
         if not isinstance(text, str):
             raise Unreadable(f"the function for it gave {type(text).__name__}, expected text")
-        good_s = left_s(checked(text, "the function's token"), ALWAYS)
-        return Reading(text, min(LOOKED_AT_S, fresh_s(good_s)), good_s)
+        reading = token_reading(text, left_s(checked(text, "the function's token"), ALWAYS))
+        return reading._replace(fresh_s=min(LOOKED_AT_S, reading.fresh_s))
 
 
 def checked(text: str, what: str) -> str:
@@ -95,10 +95,11 @@ def checked(text: str, what: str) -> str:
     return text
 
 
-def fresh_s(good_s: float) -> float:
-    """After which time of its life a token is renewed: early enough for several tries, but not before
-    azure-identity does more than give the same token again (it keeps them until 300 s before their end)."""
-    return good_s - min(290.0, 0.1 * good_s)
+def token_reading(token: str, left_s: float) -> Reading:
+    """Of a token that is over in `left_s`. It is renewed early enough for several tries, but not before
+    azure-identity does more than give the same token again (it keeps them until 300 s before their end); and
+    no longer sent when it may be over before it arrives."""
+    return Reading(token, left_s - min(290.0, 0.15 * left_s), left_s - min(5.0, 0.1 * left_s))
 
 
 def secret_now(text: str) -> str:
