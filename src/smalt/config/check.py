@@ -39,8 +39,10 @@ def check_settings(settings: Settings) -> None:
 
 
 def _check(settings: Settings, document: Document) -> None:
+    lost = document.lost_deployments()
     for finding in _findings(settings):
-        document.report(*finding)
+        if not (lost and finding.path[0] in ("models", "agents", "prices")):  # which may miss what is lost
+            document.report(*finding)
     document.stop_if_faulty()
     for finding in of_unserved(settings):
         document.report(*finding)

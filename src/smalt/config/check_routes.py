@@ -20,7 +20,7 @@ def of_routes(settings: Settings) -> Iterator[Finding]:
         yield from (_of_pattern if is_pattern(model) else _of_model)(model, served, settings)
         for index, fallback in enumerate(served.fallbacks):
             if fallback not in known:
-                yield _unknown(("models", model, "fallbacks", index), "model", fallback, known)
+                yield _unknown(("models", model, "fallbacks", index), fallback, known, settings)
     for chain in _cycles({model: served.fallbacks for model, served in settings.models.items()}):
         yield Finding(("models", chain[0], "fallbacks"), f"{' -> '.join(chain)} leads back to the start")
     yield from _of_zones(settings)
@@ -28,10 +28,10 @@ def of_routes(settings: Settings) -> Iterator[Finding]:
         if not agent.model:
             yield Finding(("agents", name, "model"), "model is required: the name of the model it uses")
         elif agent.model not in known:
-            yield _unknown(("agents", name, "model"), "model", agent.model, known)
+            yield _unknown(("agents", name, "model"), agent.model, known, settings)
         for index, fallback in enumerate(agent.fallbacks):
             if fallback not in known:
-                yield _unknown(("agents", name, "fallbacks", index), "model", fallback, known)
+                yield _unknown(("agents", name, "fallbacks", index), fallback, known, settings)
 
 
 def of_unserved(settings: Settings) -> Iterator[Finding]:
@@ -56,13 +56,16 @@ def _of_needs(agent: str, plan: Plan, specs: dict[str, UpstreamSpec]) -> Iterato
 def _of_model(model: str, served: ModelSettings, settings: Settings) -> Iterator[Finding]:
     path: KeyPath = ("models", model)
     if not served.route and model not in _deployed_models(settings):
-        yield Finding((*path, "route"), "no deployment serves this model")
+        deployed = _deployed_models(settings)
+        yield Finding((*path, "route"), f"no deployment serves this model{meant(model, deployed)}")
     for index, pool in enumerate(served.route):
         for reference in pool:
             if fault := _fault_of_reference(reference, model, settings):
                 yield Finding((*path, "route", index), fault)
     if served.residency is not None and served.residency not in settings.residency:
-        yield _unknown((*path, "residency"), "residency zone", served.residency, settings.residency)
+        zone, zones = served.residency, settings.residency
+        hint = meant(zone, zones) or "; list its regions under residency"
+        yield Finding((*path, "residency"), f"no residency zone is named '{zone}'{hint}")
 
 
 def _of_pattern(pattern: str, served: ModelSettings, settings: Settings) -> Iterator[Finding]:
@@ -146,5 +149,8 @@ def _deployed_models(settings: Settings) -> list[str]:
     ]
 
 
-def _unknown(path: KeyPath, what: str, name: str, names: Iterable[str]) -> Finding:
-    return Finding(path, f"no {what} is named '{name}'{meant(name, names)}")
+def _unknown(path: KeyPath, name: str, known: Iterable[str], settings: Settings) -> Finding:
+    """A model that nobody serves; perhaps a deployment was meant."""
+    serves = [r.deployments[name].model for r in settings.resources.values() if name in r.deployments]
+    hint = f"; the deployment {name} serves {serves[0]}" if serves else meant(name, known)
+    return Finding(path, f"no model is named '{name}'{hint}")

@@ -100,6 +100,13 @@ class Document:
     def faulty(self, path: KeyPath) -> bool:
         return any(path[: len(bad)] == bad[: len(path)] for bad in self._faulty)
 
+    def lost_deployments(self) -> bool:
+        """Whether deployments were left out as faulty."""
+        return any(
+            bad[0] == "resources" and len(bad) <= 4 and bad[2:3] in ((), ("deployments",))
+            for bad in self._faulty
+        )
+
     def stop_if_faulty(self) -> None:
         if self.problems:
             raise_problems(self.title or self.name or "The configuration", self.problems)

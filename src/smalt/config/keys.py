@@ -13,6 +13,7 @@ from smalt.errors import ConfigurationError
 
 _FIELD = re.compile(r"\.(\w+)")
 _INDEX = re.compile(r"\[(\d+)\]")
+_MOST_HOMES = 2
 _END = re.compile(r"(?=[.\[])|$")
 
 
@@ -36,6 +37,25 @@ def kind_at(path: KeyPath) -> Any:
 def fields_at(path: KeyPath) -> list[str]:
     """The keys known at a path of the file."""
     return list(kind_at(path).model_fields)
+
+
+def homes(word: str) -> str:
+    """Where a key of this name belongs, if that is at one place or two; empty if not."""
+    found = [place for place, section in _sections(Settings, "") if word in section.model_fields]
+    return " or ".join(found) if len(found) <= _MOST_HOMES else ""
+
+
+def _sections(kind: Any, place: str) -> Iterator[tuple[str, Any]]:
+    """Every section beneath one, by its place."""
+    for name, info in kind.model_fields.items():
+        inner, at = _bare(info.annotation), f"{place}.{name}".removeprefix(".")
+        if get_origin(inner) is dict:
+            inner, at = _bare(_item(inner)), f"{at}.<name>"
+        elif get_origin(inner) is tuple:
+            inner, at = _bare(_item(inner)), f"{at}[0]"
+        if _is_section(inner):
+            yield at, inner
+            yield from _sections(inner, at)
 
 
 class _Search:

@@ -15,6 +15,24 @@ from smalt.config.document import Document, KeyPath, Place, dotted, raise_proble
 
 MAX_NODES = 50_000  # aliases of aliases grow without bound
 _QUOTED = re.compile(r""" '(?!<[a-z ]+>')[^']{3,}'| "[^"]{3,}"|\n.*""", re.DOTALL)  # may be part of a secret
+# How the parser's own words begin, and what they mean to somebody who does not know its terms.
+_EXPLAINED = {
+    r"found character '\t'": "a tab; indent with spaces",
+    "found character": "a value cannot begin like this; put it in quotes",
+    "mapping values are not allowed": "a second ': ' in one line; put the value in quotes",
+    "could not find expected ':'": "a key here or above lacks its colon, or the space behind it",
+    "found unexpected end of stream": "a quote is not closed",
+    "expected <block end>, but found '<block mapping start>'": "not indented as the lines it belongs to",
+    "expected <block end>, but found '?'": "a key that belongs to no mapping; look at the indentation above",
+    "expected <block end>, but found '-'": "an item of a list among keys; look at the indentation",
+    "expected <block end>": "what stands here belongs to no key; a quote above may not be closed",
+    "expected ',' or ']'": "a list is not closed by ']', lacks a comma, or has a text to be quoted",
+    "expected ',' or '}'": "a mapping is not closed by '}', lacks a comma, or has a text to be quoted",
+    "expected the node content": "a value is missing",
+    "found undefined alias": "'*' begins an alias; put a name that begins with it in quotes",
+    "expected alphabetic or numeric character": "'*' and '&' have a meaning in YAML; put the name in quotes",
+    "but found another document": "a second document after '---'; one file is one document",
+}
 NULL = "tag:yaml.org,2002:null"
 
 
@@ -45,8 +63,7 @@ def parse(text: str, name: str) -> Document:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = Place(name, mark.line + 1, mark.column + 1) if mark else None
-        problem = _QUOTED.sub("", error.problem or "unreadable")
-        _refuse(name, f"not valid YAML: {problem}", place)
+        _refuse(name, f"not valid YAML: {_explained(error.problem or 'unreadable')}", place)
     except (YAMLError, ArithmeticError, AssertionError, LookupError, ValueError):
         # the parser trips over "\UFFFFFFFF", %YAML 1.11 and their like
         _refuse(name, "not valid YAML: it holds a character or directive that YAML does not allow")
@@ -59,6 +76,12 @@ def parse(text: str, name: str) -> Document:
     document = Document(name)
     document.data = _plain(root, (), document)
     return document
+
+
+def _explained(problem: str) -> str:
+    """In plain words, or the parser's without what it quotes."""
+    known = (text for start, text in _EXPLAINED.items() if problem.startswith(start))
+    return next(known, None) or _QUOTED.sub("", problem)
 
 
 def merge(base: Document, over: Document) -> Document:

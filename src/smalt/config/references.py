@@ -4,6 +4,7 @@ import re
 from typing import Final, Literal, NamedTuple
 
 _VAULT: Final = re.compile(r"https://[^/\s]+/secrets/[A-Za-z0-9-]{1,127}(/[0-9a-f]{32})?/?")
+_UNFILLED: Final = re.compile(r"\$[A-Z_][A-Z0-9_]*|os\.environ/\w+")  # as shells and LiteLLM name one
 UNRESOLVED: Final = "@Microsoft.KeyVault("  # App Service puts the secret in its place, if it may read it
 
 
@@ -34,6 +35,10 @@ def fault_of(secret: str) -> str | None:
             "a reference to Key Vault that App Service has not resolved: give the app's identity the role "
             "'Key Vault Secrets User' on the vault, or write the URL of the secret here"
         )
+    if _UNFILLED.fullmatch(secret):
+        return "it reads like the name of a variable; one is written ${NAME}"
+    if secret.startswith("<") and secret.endswith(">"):
+        return "a placeholder; put the secret itself in its place"
     if not (secret.isascii() and secret.isprintable()) or " " in secret:
         return "a secret must not hold spaces, line breaks or characters beyond ASCII"
     return None

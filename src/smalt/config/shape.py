@@ -7,20 +7,20 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from smalt.config.document import Document, KeyPath, meant
-from smalt.config.keys import fields_at
+from smalt.config.keys import fields_at, homes
 from smalt.config.schema import Settings
-from smalt.config.words import OTHER_VALUES, suggest
+from smalt.config.words import LITELLM, OTHER_VALUES, OTHER_WORDS, is_near, suggest
 
 _EXPECTED = {
     "bool_parsing": "expected true or false",
     "bool_type": "expected true or false",
-    "dict_type": "expected a mapping",
+    "dict_type": "expected a mapping such as {key: value}",
     "float_parsing": "expected a number",
     "float_type": "expected a number",
-    "list_type": "expected a list",
-    "model_type": "expected a mapping",
+    "list_type": "expected a list such as [a, b]",
+    "model_type": "expected a mapping such as {key: value}",
     "string_type": "expected text",
-    "tuple_type": "expected a list",
+    "tuple_type": "expected a list such as [a, b]",
 }
 
 _ECHOED = ("bool_parsing", "float_parsing", "literal_error", "number")
@@ -43,6 +43,8 @@ def shape(document: Document) -> Settings:
                 expected = _EXPECTED.get(fault["type"]) or _expected(fault)
                 shown = _shown(fault, document)
                 document.report(path, f"{expected}, got {shown}{_meant(fault, shown)}")
+                if "identity" in path:  # which is not missing
+                    document.mark_faulty((*path[: path.index("identity")], "api_keys"))
         for fault in faults:
             _remove(document.data, fault["loc"])
 
@@ -54,7 +56,9 @@ def _expected(fault: ErrorDetails) -> str:
 
 
 def _meant(fault: ErrorDetails, shown: str) -> str:
-    """Which of a few allowed words a value was meant to be; nothing if the value may not be shown."""
+    """What a value was meant to be: text, or one of a few allowed words if it may be shown."""
+    if fault["type"] == "string_type" and isinstance(fault["input"], dict):
+        return "; text with braces needs quotes"
     option = _OPTION.fullmatch(shown) if fault["type"] == "literal_error" else None
     if option is None:
         return ""
@@ -62,8 +66,13 @@ def _meant(fault: ErrorDetails, shown: str) -> str:
 
 
 def _report_unknown(document: Document, path: KeyPath) -> None:
-    suggestion = suggest(str(path[-1]), fields_at(path[:-1]))
+    word = str(path[-1])
+    suggestion = suggest(word, fields_at(path[:-1]))
     hint = f"; did you mean '{suggestion}'?" if suggestion else ""
+    if len(path) == 1 and word in LITELLM:
+        hint, suggestion = " of LiteLLM; take its file over: smalt init --from-litellm FILE", "resources"
+    elif word not in OTHER_WORDS and not is_near(word, suggestion) and (home := homes(word)):
+        hint, suggestion = f" here; it belongs to {home}", None
     document.report(path, f"unknown key{hint}")
     if suggestion:  # the key it was meant to be is not missing
         document.mark_faulty((*path[:-1], suggestion))

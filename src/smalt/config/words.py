@@ -1,6 +1,6 @@
 """What a word that settings do not know was meant to be."""
 
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
 
 # Words of other tools (LiteLLM, the Azure and OpenAI SDKs, proxies), earlier habits and near misses that no
 # spelling check finds.
@@ -111,13 +111,22 @@ OTHER_WORDS = {
     "virtual_keys": "gateway.keys",
 }
 
+# The sections of its config.yaml.
+LITELLM = frozenset({"general_settings", "litellm_settings", "model_list", "router_settings"})
+
 OTHER_VALUES = {
+    "azure_cli": "cli",
+    "entra": "default",
     "latency-based-routing": "least_latency",
     "least-busy": "least_loaded",
+    "msi": "managed_identity",
+    "service_principal": "client_secret",
     "simple-shuffle": "weighted",
     "usage-based-routing": "least_loaded",
     "usage-based-routing-v2": "least_loaded",
 }
+
+_SLIP = 0.8
 
 
 def suggest(word: str, fields: list[str]) -> str | None:
@@ -128,3 +137,8 @@ def suggest(word: str, fields: list[str]) -> str | None:
         return here
     close = get_close_matches(word.lower(), fields, n=1)
     return close[0] if close else target
+
+
+def is_near(word: str, other: str | None) -> bool:
+    """Whether they differ by a slip of the pen."""
+    return other is not None and SequenceMatcher(None, word.lower(), other).ratio() > _SLIP

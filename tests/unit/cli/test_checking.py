@@ -134,3 +134,22 @@ def test_every_problem_is_told(path: Path, capsys: pytest.CaptureFixture[str]) -
     assert len(told["problems"]) == 2
     with pytest.raises(ConfigurationError):
         checking.check(path, None, as_json=False)
+
+
+def test_req_3_5_check_rejects_a_literal_key_in_production(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With its place, without the key, and exit code 1; elsewhere it is a warning."""
+    (tmp_path / "smalt.yaml").write_text(TEXT)
+    (tmp_path / "environments").mkdir()
+    (tmp_path / "environments" / "prod.yaml").write_text("retry: {max_attempts: 3}\n")
+    with pytest.raises(typer.Exit) as over:
+        checking.check(tmp_path / "smalt.yaml", "prod", as_json=True)
+    out = capsys.readouterr().out
+    assert over.value.exit_code == 1
+    assert KEY not in out
+    (problem,) = json.loads(out)["problems"]
+    assert problem.endswith(
+        "smalt.yaml:5:16: resources.east.api_keys[0]: the secret itself stands in the file; put ${NAME} or "
+        "file:/path in its place; --env prod refuses it"
+    )

@@ -203,7 +203,7 @@ def test_set_keeps_the_mode_and_leaves_nothing_behind(file: Path) -> None:
         (
             "models.gpt-4o.fallbacks",
             "gpt-4o-mini",
-            "smalt.yaml:7:35: models.gpt-4o.fallbacks: expected a list, got text",
+            "smalt.yaml:7:35: models.gpt-4o.fallbacks: expected a list such as [a, b], got text",
         ),
         (
             "models.gpt-4o.fallbacks",
@@ -263,7 +263,7 @@ def test_set_mends_a_file_that_is_wrong_elsewhere(
     [
         (None, "smalt.yaml: no such file; make one: smalt init --output smalt.yaml"),
         (b"\xff", "smalt.yaml is not UTF-8 text"),
-        (b"a: [", "smalt.yaml cannot be used:\nsmalt.yaml:1:5: not valid YAML: expected the node content"),
+        (b"a: [", "smalt.yaml cannot be used:\nsmalt.yaml:1:5: not valid YAML: a value is missing"),
     ],
 )
 def test_set_of_a_file_that_cannot_be_read(content: bytes | None, message: str, file: Path) -> None:

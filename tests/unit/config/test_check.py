@@ -337,7 +337,7 @@ store: redis
             "7:38: resources.east.deployments.d.quota_tpm: "
             "expected a whole number of tokens above 0 such as 120000, 120k or 1.5m, got -1"
         ),
-        "8:1: retry: expected a mapping, got text",
+        "8:1: retry: expected a mapping such as {key: value}, got text",
         "9:1: retrys: unknown key; did you mean 'retry'?",
         f"10:1: store: {LATER}",
     ]

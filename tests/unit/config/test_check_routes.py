@@ -26,7 +26,10 @@ residency: {us: [eastus], eu: [swedencentral, westeurope]}
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        ("models: {gpt-4: {}}", "1:10: models.gpt-4.route: no deployment serves this model"),
+        (
+            "models: {gpt-4: {}}",
+            "1:10: models.gpt-4.route: no deployment serves this model; did you mean 'gpt-4o'?",
+        ),
         (
             "models: {gpt-4o: {route: [west/d]}}",
             "1:27: models.gpt-4o.route[0]: no resource is named 'west'; did you mean 'east'?",

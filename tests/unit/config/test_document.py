@@ -2,7 +2,16 @@
 
 import pytest
 
-from smalt.config.document import SECRETS, ConfigProblem, Document, Place, dotted, is_secret, raise_problems
+from smalt.config.document import (
+    SECRETS,
+    ConfigProblem,
+    Document,
+    KeyPath,
+    Place,
+    dotted,
+    is_secret,
+    raise_problems,
+)
 from smalt.config.identity import Identity
 from smalt.config.schema import Gateway, GatewayKey, Resource
 from smalt.errors import ConfigurationError, InvalidEndpoint, MissingAuth
@@ -95,3 +104,22 @@ def test_every_secret_field_is_known_as_one() -> None:
     assert not is_secret(("resources", "east", "endpoint"))
     assert not is_secret(())
     assert not is_secret(("quotas", "token"))
+
+
+@pytest.mark.parametrize(
+    ("path", "lost"),
+    [
+        (("resources",), True),
+        (("resources", "east"), True),
+        (("resources", "east", "deployments"), True),
+        (("resources", "east", "deployments", "d"), True),
+        (("resources", "east", "deployments", "d", "sku"), False),
+        (("resources", "east", "endpoint"), False),
+        (("models", "gpt-4o"), False),
+    ],
+)
+def test_deployments_that_are_lost(path: KeyPath, lost: bool) -> None:
+    """What refers to one may be right."""
+    document = Document()
+    document.mark_faulty(path)
+    assert document.lost_deployments() is lost

@@ -6,7 +6,7 @@ import pytest
 
 from smalt.config.document import KeyPath, dotted
 from smalt.config.identity import Identity
-from smalt.config.keys import fields_at, key_path, kind_at
+from smalt.config.keys import fields_at, homes, key_path, kind_at
 from smalt.errors import ConfigurationError
 
 
@@ -81,3 +81,21 @@ def test_the_type_of_a_setting_is_known(path: KeyPath, kind: Any) -> None:
 def test_the_keys_of_every_place_are_known(path: tuple[str | int, ...], field: str) -> None:
     """Through names, lists and optional sections."""
     assert field in fields_at(path)
+
+
+@pytest.mark.parametrize(
+    ("word", "place"),
+    [
+        ("strategy", "models.<name>"),
+        ("sku", "resources.<name>.deployments.<name>"),
+        ("alias", "gateway.keys[0]"),
+        ("model", "resources.<name>.deployments.<name> or agents.<name>"),
+        ("temperature", "models.<name>.defaults or agents.<name>"),
+        ("api_version", "resources.<name> or resources.<name>.deployments.<name>"),
+        ("client_id", "resources.<name>.identity or key_vault.identity"),
+        ("zzz", ""),
+    ],
+)
+def test_where_a_key_belongs(word: str, place: str) -> None:
+    """If there are not too many places."""
+    assert homes(word) == place

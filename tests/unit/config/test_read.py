@@ -71,11 +71,20 @@ def test_a_key_must_be_text() -> None:
         ("# only a comment\n", "smalt.yaml: the file is empty"),
         ("- a\n", "smalt.yaml:1:1: expected a mapping at the top, such as 'resources:'"),
         ("text", "smalt.yaml:1:1: expected a mapping at the top, such as 'resources:'"),
-        ("a: [b", "smalt.yaml:1:6: not valid YAML: expected ',' or ']', but got '<stream end>'"),
-        ("a:\n  b: 'c", "smalt.yaml:2:8: not valid YAML: found unexpected end of stream"),
-        ("a: b: c", "smalt.yaml:1:5: not valid YAML: mapping values are not allowed here"),
-        ("a:\n\t- b", "smalt.yaml:2:1: not valid YAML: found character '\\t' that cannot start any token"),
-        ("a: 1\n---\nb: 2\n", "smalt.yaml:2:1: not valid YAML: but found another document"),
+        (
+            "a: [b",
+            (
+                "smalt.yaml:1:6: not valid YAML: "
+                "a list is not closed by ']', lacks a comma, or has a text to be quoted"
+            ),
+        ),
+        ("a:\n  b: 'c", "smalt.yaml:2:8: not valid YAML: a quote is not closed"),
+        ("a: b: c", "smalt.yaml:1:5: not valid YAML: a second ': ' in one line; put the value in quotes"),
+        ("a:\n\t- b", "smalt.yaml:2:1: not valid YAML: a tab; indent with spaces"),
+        (
+            "a: 1\n---\nb: 2\n",
+            "smalt.yaml:2:1: not valid YAML: a second document after '---'; one file is one document",
+        ),
         ("a: \x00", "smalt.yaml: not valid YAML: it holds a character or directive that YAML does not allow"),
         (
             'a: "\\UFFFFFFFF"',
@@ -86,7 +95,10 @@ def test_a_key_must_be_text() -> None:
             "smalt.yaml: not valid YAML: it holds a character or directive that YAML does not allow",
         ),
         ("a: " + "[" * 500, "smalt.yaml: not valid YAML: nested too deeply"),
-        ("a: *b", "smalt.yaml:1:4: not valid YAML: found undefined alias"),
+        (
+            "a: *b",
+            "smalt.yaml:1:4: not valid YAML: '*' begins an alias; put a name that begins with it in quotes",
+        ),
         ("a: &a [*a]", "smalt.yaml:1:4: too large, or an alias that holds itself"),
     ],
 )

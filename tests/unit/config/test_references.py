@@ -46,3 +46,15 @@ def test_what_cannot_be_sent(text: str, fault: str | None) -> None:
     told = fault_of(text)
     assert told is None if fault is None else fault in (told or "")
     assert not text or text not in (told or "")
+
+
+@pytest.mark.parametrize("text", ["$EAST_KEY", "os.environ/EAST_KEY"])
+def test_a_variable_in_anothers_spelling_is_no_secret(text: str) -> None:
+    """As shells and other tools write it; a secret may well begin with a dollar sign."""
+    assert fault_of(text) == "it reads like the name of a variable; one is written ${NAME}"
+    assert fault_of("$ecret") is None
+
+
+def test_a_placeholder_is_no_secret() -> None:
+    """As examples have them."""
+    assert fault_of("<your key>") == fault_of("<KEY>") == "a placeholder; put the secret itself in its place"

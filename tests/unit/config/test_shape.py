@@ -19,10 +19,10 @@ def faults(text: str, **env: str) -> list[str]:
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("retry: 5", "1:1: retry: expected a mapping, got text"),
-        ("retry: [5]", "1:1: retry: expected a mapping, got a list"),
-        ("resources: x", "1:1: resources: expected a mapping, got text"),
-        ("resources: {east: }", "1:13: resources.east: expected a mapping, got nothing"),
+        ("retry: 5", "1:1: retry: expected a mapping such as {key: value}, got text"),
+        ("retry: [5]", "1:1: retry: expected a mapping such as {key: value}, got a list"),
+        ("resources: x", "1:1: resources: expected a mapping such as {key: value}, got text"),
+        ("resources: {east: }", "1:13: resources.east: expected a mapping such as {key: value}, got nothing"),
         ("retry: {max_attempts: -5}", "1:9: retry.max_attempts: expected a whole number above 0, got -5"),
         ("retry: {max_attempts: 1.5}", "1:9: retry.max_attempts: expected a whole number above 0, got 1.5"),
         (
@@ -66,7 +66,10 @@ def faults(text: str, **env: str) -> list[str]:
             ),
         ),
         ("resources: {e: {region: [x]}}", "1:17: resources.e.region: expected text, got a list"),
-        ("resources: {e: {identity: [x]}}", "1:17: resources.e.identity: expected a mapping, got a list"),
+        (
+            "resources: {e: {identity: [x]}}",
+            "1:17: resources.e.identity: expected a mapping such as {key: value}, got a list",
+        ),
         (
             "resources: {e: {identity: x}}",
             (
@@ -74,17 +77,29 @@ def faults(text: str, **env: str) -> list[str]:
                 "'workload_identity', 'client_secret', 'client_certificate', 'cli' or 'token', got 'x'"
             ),
         ),
-        ("resources: {e: {api_keys: x}}", "1:17: resources.e.api_keys: expected a list, got text"),
-        ("resources: {e: {api_keys: [{}]}}", "1:28: resources.e.api_keys[0]: expected text, got a mapping"),
-        ("models: {m: {route: east/d}}", "1:14: models.m.route: expected a list, got text"),
-        ("models: {m: {route: [{}]}}", "1:22: models.m.route[0]: expected a list, got a mapping"),
+        (
+            "resources: {e: {api_keys: x}}",
+            "1:17: resources.e.api_keys: expected a list such as [a, b], got text",
+        ),
+        (
+            "resources: {e: {api_keys: [{}]}}",
+            "1:28: resources.e.api_keys[0]: expected text, got a mapping; text with braces needs quotes",
+        ),
+        ("models: {m: {route: east/d}}", "1:14: models.m.route: expected a list such as [a, b], got text"),
+        (
+            "models: {m: {route: [{}]}}",
+            "1:22: models.m.route[0]: expected a list such as [a, b], got a mapping",
+        ),
         ("models: {m: {route: [[[x]]]}}", "1:23: models.m.route[0][0]: expected text, got a list"),
-        ("gateway: {keys: [abc]}", "1:18: gateway.keys[0]: expected a mapping, got text"),
+        (
+            "gateway: {keys: [abc]}",
+            "1:18: gateway.keys[0]: expected a mapping such as {key: value}, got text",
+        ),
         (
             "agents: {a: {temperature: hot}}",
             "1:14: agents.a.temperature: expected a number from 0 to 2, got 'hot'",
         ),
-        ("budgets: {}", "1:1: budgets: expected a list, got a mapping"),
+        ("budgets: {}", "1:1: budgets: expected a list such as [a, b], got a mapping"),
     ],
 )
 def test_a_value_of_the_wrong_kind_is_a_plain_sentence(text: str, fault: str) -> None:

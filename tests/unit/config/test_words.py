@@ -1,11 +1,14 @@
 """What other tools call things."""
 
+from typing import get_args
+
 import pytest
 
+from smalt.config.identity import Identity
 from smalt.config.keys import fields_at
 from smalt.config.schema import Agent
 from smalt.config.section import Section
-from smalt.config.words import OTHER_VALUES, OTHER_WORDS, suggest
+from smalt.config.words import OTHER_VALUES, OTHER_WORDS, is_near, suggest
 from smalt.core.strategies import STRATEGIES
 
 
@@ -19,9 +22,10 @@ def test_other_tools_words_lead_to_keys_that_exist() -> None:
         assert not tail or tail in fields_at((head,))
 
 
-def test_other_tools_strategies_lead_to_ours() -> None:
-    """The same for what they call them."""
-    assert set(OTHER_VALUES.values()) <= set(STRATEGIES)
+def test_other_tools_values_lead_to_ours() -> None:
+    """The same for strategies and identities."""
+    kinds = get_args(Identity.model_fields["kind"].annotation)
+    assert set(OTHER_VALUES.values()) <= {*STRATEGIES, *kinds}
 
 
 def test_a_word_known_here_wins_over_the_same_word_elsewhere() -> None:
@@ -48,3 +52,10 @@ def test_a_word_known_here_wins_over_the_same_word_elsewhere() -> None:
 def test_other_tools_words_are_understood(word: str, path: tuple[str, ...], meant: str) -> None:
     """Where they are written, or where their meaning has its place."""
     assert suggest(word, fields_at(path)) == meant
+
+
+def test_a_slip_of_the_pen() -> None:
+    """Nearer than what only sounds alike."""
+    assert is_near("Endpont", "endpoint")
+    assert not is_near("strategy", "store")
+    assert not is_near("strategy", None)
