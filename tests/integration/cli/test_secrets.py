@@ -7,8 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx2
 import pytest
-from tests.integration.cli.commands import COMMAND_S, smalt
+from tests.integration.cli.commands import COMMAND_S, announced, end, running, smalt
+
+from smalt.emulator.testing import running as emulating
 
 SECRET = "k3y-of-the-east"
 SMALT = (sys.executable, "-m", "smalt")
@@ -115,3 +118,27 @@ def test_a_machine_without_keyring(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     said = "smalt: no keyring is on this machine; give the secret by ${VAR} or file:/path instead\n"
     assert put("east", SECRET, code=1) == said
     assert smalt("secrets", "list", cwd=tmp_path, code=1) == said
+
+
+def test_req_1_40_the_gateway_serves_with_a_key_of_the_keyring(tmp_path: Path) -> None:
+    """Stored by one command, read by another; the file names it, nothing shows it."""
+    with emulating() as azure:
+        (tmp_path / "smalt.yaml").write_text(
+            f"resources:\n  east:\n    endpoint: {azure.url('east')}\n"
+            "    deployments: {gpt-4o-prod: {model: gpt-4o}}\n"
+        )
+        key = azure.key("east")
+        put("east", key)
+        smalt("config", "set", "resources.east.api_keys", "[keyring:east]", cwd=tmp_path)
+        with running("serve", "--listen", "127.0.0.1:0", "--json", cwd=tmp_path) as gateway:
+            told = announced(gateway)
+            answer = httpx2.post(
+                f"{told['url']}/v1/chat/completions",
+                headers={"authorization": f"Bearer {told['gateway_key']}"},
+                json={"model": "gpt-4o", "messages": [{"role": "user", "content": "Hello"}]},
+                trust_env=False,
+            )
+            code, last_words = end(gateway)
+    assert answer.status_code == 200, answer.text
+    assert code == 0
+    assert key not in last_words + answer.text + str(told)
