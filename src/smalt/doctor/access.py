@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
+from urllib.parse import urlsplit
 
 from smalt.config.schema import Resource
 from smalt.doctor.asking import Answer
@@ -18,6 +19,7 @@ from smalt.wire.classify import classify, error_object
 
 ROLE = "Cognitive Services OpenAI User"
 _AREA: Final = "authentication"
+_REGIONAL: Final = ".api.cognitive.microsoft.com"  # takes keys only
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +105,17 @@ def _of_token(token: Token, subject: Subject) -> Diagnosis:
         cause = f"the token is for {token.audience}; this resource wants {' or '.join(wanted)}"
         scope = f"identity: {{..., scope: {wanted[0]}/.default}}, or no scope at all: that is the default"
         return Diagnosis(_AREA, "wrong_audience", cause, (scope,))
+    if (urlsplit(subject.resource.base_url).hostname or "").endswith(_REGIONAL):
+        return _regional(subject.account, "Entra ID needs the endpoint with the resource's own name")
     cause = "the token is refused, although it is neither over nor for another audience"
     return Diagnosis(
         _AREA, "token_refused", cause, ("az account show   # is it the right cloud and tenant?",)
     )
+
+
+def _regional(account: Account, cause: str) -> Diagnosis:
+    mend = account.line("show", "--query", "properties.endpoint", "--output", "tsv")
+    return Diagnosis(_AREA, "regional_host", cause, mend)
 
 
 def _wrong_tenant(token: Token | None, subject: Subject) -> Diagnosis:
@@ -148,9 +157,9 @@ def _forbidden(code: str, text: str, account: Account) -> Diagnosis:
         )
         return Diagnosis(_AREA, "public_access_off", cause, mend)
     if "correct endpoint" in words:
-        cause = "behind a virtual network only the endpoint with the resource's own name works"
-        mend = account.line("show", "--query", "properties.endpoint", "--output", "tsv")
-        return Diagnosis(_AREA, "regional_host", cause, mend)
+        return _regional(
+            account, "behind a virtual network only the endpoint with the resource's own name works"
+        )
     if "firewall" in words or "virtual network" in words:
         cause = "the network rules of the resource do not let this address in"
         allow = account.line("network-rule add", "--ip-address", "ADDRESS")

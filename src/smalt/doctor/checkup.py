@@ -4,20 +4,22 @@ import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import chain
+from typing import Final
 
 from smalt.config.network import ca_pem
 from smalt.config.schema import Settings
 from smalt.dispatch.connection import trust
 from smalt.doctor import machine
 from smalt.doctor.examination import Examination
-from smalt.doctor.findings import Diagnosis, Finding, skipped
+from smalt.doctor.findings import Diagnosis, Finding
 from smalt.doctor.layers import of_layers
 from smalt.doctor.patient import Patient
+from smalt.doctor.silence import LOOK
 from smalt.doctor.surroundings import Surroundings
 from smalt.doctor.together import Unfinished, together
 from smalt.errors import ConfigurationError
 
-LIMIT_S = 90.0  # of the examination of a resource; they are examined at the same time
+LIMIT_S: Final = 120.0  # for all resources, which are examined at the same time
 
 Tell = Callable[[Finding], None]
 
@@ -47,7 +49,7 @@ def check_up(settings: Settings, around: Surroundings, tell: Tell = lambda _: No
             tell(finding)
     except Unfinished as late:
         for name in late.names:
-            by_resource[name].append(skipped("connection", name, f"no end within {LIMIT_S:.0f} s"))
+            by_resource[name].append(no_end(name, LIMIT_S))
     told = chain.from_iterable(by_resource.values())
     return (*found, *(_elsewhere(finding, examinations) for finding in told))
 
@@ -87,6 +89,13 @@ def patients(settings: Settings, around: Surroundings) -> Iterator[Patient]:
     for name, resource in settings.resources.items():
         twins = {key: other for other, theirs in keys.items() if other != name for key in keys[name] & theirs}
         yield Patient(name, resource, certificates, around, twins, settings.key_vault.identity)
+
+
+def no_end(name: str, limit_s: float) -> Finding:
+    """Of a resource whose examination takes too long."""
+    return Diagnosis("connection", "no_end", "it answers too slowly to be examined", LOOK).fault(
+        name, f"no end within {limit_s:.0f} s"
+    )
 
 
 def _elsewhere(finding: Finding, examinations: dict[str, Examination]) -> Finding:

@@ -133,13 +133,14 @@ class Examination:
     def _knock(self, resource: Resource, shown: Shown) -> Answer:
         """At the first deployment; at the list of models where none is configured, and at a proxy: behind it,
         what one deployment answers may concern that one alone."""
+        base = urlsplit(resource.base_url).path.rstrip("/")
         if is_proxy(resource):
-            path = f"{urlsplit(resource.base_url).path.rstrip('/')}/models"
+            path = f"{base}/models"
         elif resource.deployments:
             return self._put(place(resource, next(iter(resource.deployments))), shown)
         else:
             version = "" if on_v1(resource) else f"?api-version={resource.api_version}"
-            path = f"/openai{'' if version else '/v1'}/models{version}"
+            path = f"{base}/openai{'' if version else '/v1'}/models{version}"
         return self._reach.line.ask("GET", path, dict([shown.header]))
 
     def _refusal(self, answer: Answer, shown: Shown) -> Diagnosis | None:

@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 from smalt.config.schema import Resource, Settings
 from smalt.doctor import access
 from smalt.doctor.asking import CLOSED, Answer
-from smalt.doctor.checkup import LIMIT_S, Tell, patients
+from smalt.doctor.checkup import LIMIT_S, Tell, no_end, patients
 from smalt.doctor.credentials import is_proxy
 from smalt.doctor.examination import Examination
-from smalt.doctor.findings import Area, Diagnosis, Finding, ok, skipped
+from smalt.doctor.findings import Area, Diagnosis, Finding, ok
 from smalt.doctor.questions import place
 from smalt.doctor.silence import heard, of_silence
 from smalt.doctor.surroundings import Surroundings
@@ -73,7 +73,7 @@ def try_out(
             tell(trial.finding)
     except Unfinished as late:
         for name in late.names:
-            found[name].append(trials[name].late())
+            found[name].append(trials[name].trial(no_end(name, 2 * LIMIT_S)))
     return tuple(trial for of_one in found.values() for trial in of_one)
 
 
@@ -88,13 +88,16 @@ class _Resource:
         for deployment in resource.deployments:
             subject = f"{name}/{deployment}"
             known = faults.get(subject) or faults.get(name)
-            finding = replace(known, subject=subject) if known else self._asked(subject, deployment)
-            yield Trial(path_of(resource), _provider(resource, deployment), finding)
+            yield self.trial(
+                replace(known, subject=subject) if known else self._asked(subject, deployment), deployment
+            )
+        if not resource.deployments:
+            unlisted = ok("deployment", name, "no deployment is listed, so none is asked")
+            yield self.trial(faults.get(name, unlisted))
 
-    def late(self) -> Trial:
-        resource, name = self.examination.patient.resource, self.examination.patient.name
-        finding = skipped("connection", name, f"no end within {2 * LIMIT_S:.0f} s")
-        return Trial(path_of(resource), "unknown", finding)
+    def trial(self, finding: Finding, deployment: str = "") -> Trial:
+        resource = self.examination.patient.resource
+        return Trial(path_of(resource), _provider(resource, deployment), finding)
 
     def _asked(self, subject: str, deployment: str) -> Finding:
         examination, resource = self.examination, self.examination.patient.resource

@@ -1,8 +1,10 @@
 """`smalt doctor` and `smalt validate` as people and scripts call them."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -92,3 +94,26 @@ def test_without_a_file_the_environment_is_examined(command: str, azure: Azure) 
     done = run(command, cwd=azure.folder)
     assert done.returncode == 0, done.stdout
     assert "default/gpt-4o-prod" in done.stdout
+
+
+def test_ctrl_c_ends_it_at_once(azure: Azure) -> None:
+    """Although a server is silent; without a traceback."""
+    azure.handle.set("east", "hang")
+    settings(azure)
+    with subprocess.Popen(
+        [sys.executable, "-m", "smalt", "doctor"],
+        cwd=azure.folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        until = time.monotonic() + 30
+        while not azure.handle.log("east") and time.monotonic() < until:
+            time.sleep(0.05)
+        began = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        _, complaints = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert complaints == ""
+    assert time.monotonic() - began < 8  # its patience with the server is 10 s

@@ -162,6 +162,21 @@ def tenant_that_is_not_there(world: World) -> Resources:
     return {"east": world.azure.east(identity=identity)}
 
 
+@plant("authentication", "authority_unreachable", "cannot be reached")
+def authority_that_is_down(world: World) -> Resources:
+    world.azure.handle.tell("services/authority", mode="down")
+    return {"east": world.azure.east(identity=world.azure.application("app"))}
+
+
+@plant("authentication", "certificate_refused", "not registered")
+def certificate_of_another_application(world: World) -> Resources:
+    identity = world.azure.application(
+        "owner", kind="client_certificate", certificate_file=str(world.azure.app_key)
+    )
+    del identity["client_secret"]
+    return {"east": world.azure.east(identity=identity)}
+
+
 @plant("authentication", "no_identity", "this machine does not have the identity")
 def managed_identity_that_is_not_assigned(world: World) -> Resources:
     identity = {"kind": "managed_identity", "client_id": "00000000-0000-0000-0000-000000000001"}
