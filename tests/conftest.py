@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from tests.secrets_plugin import SecretsWatch
 
 # The same examples every time, so that a failure is the change's fault; how long one takes is the machine's.
 settings.register_profile(
@@ -21,6 +22,10 @@ METADATA_ADDRESS = "169.254.169.254"  # Azure's instance metadata: never asked u
 OURS = ("AZURE_", "OPENAI_", "SMALT_")
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 LIVE = ("AZURE_OPENAI_ENDPOINT", "AZURE_OPENAI_DEPLOYMENT", "AZURE_OPENAI_API_KEY")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(SecretsWatch())
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -17,7 +17,7 @@ from smalt import Fleet
 from smalt.config import Settings
 from smalt.emulator.testing import Handle
 
-pytestmark = pytest.mark.sdk
+pytestmark = [pytest.mark.sdk, pytest.mark.security]
 
 REQUESTS = 200
 AT_ONCE = 8

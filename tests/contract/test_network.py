@@ -18,6 +18,8 @@ from smalt.config.advice import warnings
 from smalt.emulator.identity.spec import Tls
 from smalt.emulator.testing import Handle, running
 
+pytestmark = pytest.mark.security
+
 DOORS = ("gateway-hot-openai", "gateway-asgi-openai", "library-sync", "library-async")
 ONCE_EACH = {"max_attempts": len(world.REGIONS)}
 HOSTS = {name: f"contoso-{name}.openai.azure.com" for name in world.REGIONS}

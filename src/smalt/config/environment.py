@@ -83,7 +83,8 @@ VARIABLES = (
     Variable("SMALT_LISTEN", ("gateway", "listen"), "Where the gateway listens.", "127.0.0.1:8000"),
 )
 
-# Read from the environment alone, not from `.env`: by azure-identity for `identity: default`, and by doctor.
+# Read from the environment alone, not from `.env`: by azure-identity for `identity: default`, by doctor, and
+# by whatever sends requests.
 OTHER_VARIABLES = (
     Variable("AZURE_TENANT_ID", (), "The tenant of an application."),
     Variable("AZURE_CLIENT_ID", (), "The application, or a managed identity assigned by a user."),
@@ -94,6 +95,7 @@ OTHER_VARIABLES = (
     Variable(
         "SMALT_ARM_ENDPOINT", (), "Where `smalt doctor` asks for resources, if not at the public cloud."
     ),
+    Variable("SMALT_DEBUG", (), "`1`: what is sent and what comes back goes to stderr, without secrets."),
 )
 
 

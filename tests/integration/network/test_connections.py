@@ -16,6 +16,8 @@ from smalt.dispatch.run import SendFailed
 from smalt.dispatch.target import Origin
 from smalt.types import FailureKind
 
+pytestmark = pytest.mark.security
+
 TLS = Path(__file__).parents[1] / "dispatch" / "tls"
 KEY = b"k3y-of-the-resource"
 REQUEST = b"POST / HTTP/1.1\r\nhost: x\r\napi-key: " + KEY + b"\r\ncontent-length: 0\r\n\r\n"

@@ -9,6 +9,8 @@ from smalt.auth.kept import Fixed
 from smalt.dispatch.target import Origin, Target, Timeouts
 from smalt.dispatch.upstreams import Upstreams
 
+pytestmark = pytest.mark.security
+
 SECRET = "k3y-that-nobody-may-see"
 
 

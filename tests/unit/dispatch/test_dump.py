@@ -10,6 +10,8 @@ from tests.unit.dispatch.fakes import OK, Wired
 from smalt.dispatch.connection import Connection
 from smalt.dispatch.dump import LARGEST_SHOWN, WIRE, dump_if_asked
 
+pytestmark = pytest.mark.security
+
 KEY = b"k3y-that-nobody-may-see"
 HEAD = (
     b"POST /openai/deployments/d/chat/completions?api-version=2024-10-21 HTTP/1.1\r\n"

@@ -9,6 +9,8 @@ from tests.unit.dispatch.fakes import FakeTransport
 from smalt.dispatch.proxy import LARGEST_ANSWER, NOT_LET_IN, Proxy, Tunnel, Tunnelling
 from smalt.dispatch.target import Origin
 
+pytestmark = pytest.mark.security
+
 ORIGIN = Origin("east.example", 443, tls=True)
 OPEN = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
