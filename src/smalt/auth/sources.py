@@ -99,7 +99,7 @@ def token_reading(token: str, left_s: float) -> Reading:
     """Of a token that is over in `left_s`. It is renewed early enough for several tries, but not before
     azure-identity does more than give the same token again (it keeps them until 300 s before their end); and
     no longer sent when it may be over before it arrives."""
-    return Reading(token, left_s - min(290.0, 0.15 * left_s), left_s - min(5.0, 0.1 * left_s))
+    return Reading(token, left_s - min(290.0, 0.1 * left_s), left_s - min(5.0, 0.05 * left_s))
 
 
 def secret_now(text: str) -> str:

@@ -1,6 +1,7 @@
 """Keys are made anew, tokens last seconds, the vault goes away; callers notice nothing."""
 
 import asyncio
+import math
 import re
 import time
 from collections import Counter
@@ -101,9 +102,11 @@ def test_req_1_32_and_1_33_nobody_notices(azure: Azure, fleet: Fleet) -> None:
         return outcomes
 
     azure.handle.tell("roles", principal="operator", role="Key Vault Secrets User", scope="kv")
+    started_s = time.monotonic()
     outcomes = asyncio.run(run())
+    took_s = time.monotonic() - started_s
     half = int(TRAFFIC_S * PER_S) // 2
     assert outcomes == {"by-key": half, "by-token": half}
     over = [entry for entry in azure.handle.log("sweden") if entry["status"] == 401]
     assert len(over) < 0.01 * half  # a token may be over while its request is on the way
-    assert azure.issued("app") <= TRAFFIC_S / 2  # lives of whole seconds, rounded down: 2 to 3 s
+    assert azure.issued("app") <= math.ceil(took_s / 2)  # lives end at whole seconds: after 2 to 3 s
