@@ -140,6 +140,7 @@ def test_req_0_5_no_key_with_debug_logging_for_everything(
 ) -> None:
     """Calls that succeed, fail over and fail: no log line of any library and nothing printed holds a key."""
     caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="smalt.wire")
     shown = []
     for fault in (None, *FAULTS):
         for resource in world.REGIONS if fault else ():
@@ -161,6 +162,7 @@ def test_req_0_5_an_upstream_that_repeats_the_key(
 ) -> None:
     """It reaches neither the caller nor a log, whatever the status."""
     caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="smalt.wire")
     key = "k3y-that-nobody-may-see"
     with repeating(status) as url:
         told = world.written(azure, retry={"max_attempts": 1})

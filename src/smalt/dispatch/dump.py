@@ -1,4 +1,4 @@
-"""Requests and answers as they pass, for debugging: the logger `smalt.wire` at the level DEBUG.
+"""Requests and answers as they pass, for debugging: the logger `smalt.wire`, once its own level is DEBUG.
 
 Bodies are shown, prompts and answers with them; secrets are not.
 """
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from smalt.dispatch.target import Origin
 
 WIRE: Final = logging.getLogger("smalt.wire")
+if WIRE.level == logging.NOTSET:
+    WIRE.setLevel(logging.WARNING)  # who turns every logger to DEBUG has not asked for prompts
 VARIABLE: Final = "SMALT_DEBUG"
 LARGEST_SHOWN: Final = 64 * 1024  # bytes of a body
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")

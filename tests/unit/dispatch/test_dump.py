@@ -97,8 +97,10 @@ async def test_no_body_is_shown_beyond_measure(told: pytest.LogCaptureFixture) -
     assert "\x1b" not in dumped(JSON % (4, b"\x1b[0m"), told)[2]
 
 
-async def test_nothing_is_made_where_nobody_looks() -> None:
-    """Without the level DEBUG the answer goes straight to who gathers it."""
+async def test_nothing_is_made_where_nobody_looks(caplog: pytest.LogCaptureFixture) -> None:
+    """Unless this very logger is asked to tell: others at DEBUG do not mean prompts."""
+    caplog.set_level(logging.WARNING, logger=WIRE.name)
+    caplog.set_level(logging.DEBUG)
     wired = Wired()
     response = wired.connection.request(HEAD, BODY)
     assert wired.connection._response is response
@@ -111,7 +113,7 @@ def quiet() -> Iterator[None]:
     yield
     for handler in WIRE.handlers:
         WIRE.removeHandler(handler)
-    WIRE.setLevel(logging.NOTSET)
+    WIRE.setLevel(logging.WARNING)
     WIRE.propagate = True
 
 
