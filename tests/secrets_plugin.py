@@ -39,7 +39,7 @@ class Secrets:
     def learn(self, secret: str, kind: str) -> None:
         _, at, password = secret.rpartition("@")[0].rpartition(":") if "://" in secret else ("", "", secret)
         for text in {secret, password} if at else {secret}:
-            if len(text) >= SHORTEST and text.strip("*") and reference(text) is None:  # places are no secrets
+            if len(text.strip("*")) >= SHORTEST and reference(text) is None:  # where one is kept is none
                 self._known.setdefault(text, kind)
 
     def show(self, text: object) -> None:
