@@ -22,15 +22,11 @@ HEAD = """\
 # A ${NAME} is filled from the environment, or from a file .env beside this one: no secret stands here.
 
 """
-MEANINGS: Mapping[KeyPath, str] = {
-    (
-        "resources",
-    ): "Azure OpenAI accounts: where they are, who we are to them, and what each deployment serves.",
-    (
-        "models",
-    ): "How models are served where the default is not wanted: provisioned first, the rest share the load.",
-    ("agents",): "Named defaults, asked for as the model agent/NAME.",
-    ("gateway",): "What smalt serve offers, and to whom.",
+MEANINGS = {
+    "resources": "Azure OpenAI accounts: where they are, who we are to them, what each deployment serves.",
+    "models": "Where the default is not wanted: provisioned deployments first, the rest share the load.",
+    "agents": "Named defaults, asked for as the model agent/NAME.",
+    "gateway": "What smalt serve offers, and to whom.",
 }
 KEY = "${AZURE_OPENAI_API_KEY}"
 ENDPOINT_BLANK = "As the Azure portal shows it: https://NAME.openai.azure.com"
@@ -99,9 +95,9 @@ def render(data: Mapping[str, Any], above: Mapping[KeyPath, str] | None = None) 
 
     `above`: more comments, by path; they stand above the key.
     """
-    comments = {path: text for path, text in MEANINGS.items() if path[0] in data}
+    comments: dict[KeyPath, str] = {(key,): text for key, text in MEANINGS.items() if key in data}
     for name, resource in data.get("resources", {}).items():
-        path = ("resources", name)
+        path: KeyPath = ("resources", name)
         if name == DEFAULT_RESOURCE:
             comments[path] = ANY_DEPLOYMENT
         if not resource.get("endpoint"):

@@ -50,7 +50,7 @@ def test_the_whole_file() -> None:
     """Short, with comments, in the order people read."""
     text = initializing.render(initializing.from_environment(ENVIRONMENT))
     assert text.partition("\n\n")[2] == (
-        "# Azure OpenAI accounts: where they are, who we are to them, and what each deployment serves.\n"
+        "# Azure OpenAI accounts: where they are, who we are to them, what each deployment serves.\n"
         "resources:\n"
         "  # The name `default` makes azure/NAME reach every deployment there, listed or not.\n"
         "  default:\n"
