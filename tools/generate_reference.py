@@ -79,13 +79,16 @@ budgets:
   - {tokens: 5M, per: month}      # see "Limit what a feature may spend"
 ```
 
-`smalt check` shows what follows from it, and whom a residency shuts out, with the reason.
+`smalt check` shows what follows from it, and whom a residency shuts out, with the reason:
+[Check your settings](../how-to/check-your-settings.md).
 
 - `${VAR}` and `${VAR:-default}` in a value, or in the name of a deployment, are filled from the environment;
   an empty variable counts as missing. `$$` is a dollar sign. A `.env` file beside `smalt.yaml` is read too;
   the environment wins.
-- A key may stand in a file of its own: `file:/run/secrets/key`.
+- A key may stand in a file of its own: `file:/run/secrets/key`. More ways:
+  [Keep keys out of files](../how-to/keep-keys-out-of-files.md).
 - `--env prod` lays `environments/prod.yaml`, beside the file, over it: mappings are merged, lists replaced.
+  Under the names `prod` and `production` no secret may stand in the files themselves.
 - An empty value means the default.
 - Every mistake is reported at once, with file, line and column.
 
