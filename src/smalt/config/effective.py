@@ -98,6 +98,8 @@ def _nth_filled(items: Sequence[Any], number: int) -> int:
 def _shown(value: Any) -> Any:
     if isinstance(value, SecretStr):
         text = value.get_secret_value()
+        if text.startswith(("http://", "https://")):  # of a proxy, or of a secret in its Key Vault
+            return _PASSWORD.sub(HIDDEN, text)
         return text if not text or reference(text) else HIDDEN
     if isinstance(value, Decimal):
         return str(value)

@@ -10,6 +10,7 @@ from smalt.config.read import read_text
 from smalt.config.references import fault_of, reference
 
 _VARIABLE = re.compile(r"\$\$|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
+_PASSWORD = re.compile(r"(?:^|//)[^/@\s:]*:[^/@\s]+@")
 _LINE = re.compile(
     r"""(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*=\s*
     (?:'(?P<single>[^']*)' | "(?P<double>(?:[^"\\]|\\.)*)" | (?P<bare>[^'"\s#](?:[^\n]*?))?)
@@ -68,7 +69,7 @@ def fill_variables(document: Document, env: Mapping[str, str]) -> None:
 
         if "${" in _VARIABLE.sub("", text):
             document.report(path, "expected ${NAME} or ${NAME:-default}; write $$ for a dollar sign")
-        if is_secret(path) and _is_literal(text):
+        if _is_literal(text, path):
             document.literals.append(path)
         elif "$" in text:
             document.written[path] = text
@@ -82,10 +83,12 @@ def fill_variables(document: Document, env: Mapping[str, str]) -> None:
             resource["deployments"] = _renamed(document, path, resource["deployments"], fill)
 
 
-def _is_literal(text: str) -> bool:
+def _is_literal(text: str, path: KeyPath) -> bool:
     """Whether a secret, or a part of it, stands here itself; a default of a variable does."""
     rest = _VARIABLE.sub(lambda match: match["default"] or "", text).strip().removeprefix("Bearer").strip()
-    return rest.lower() not in NO_SECRET and reference(rest) is None
+    if path == ("network", "proxy"):
+        return _PASSWORD.search(rest) is not None
+    return is_secret(path) and rest.lower() not in NO_SECRET and reference(rest) is None
 
 
 def _renamed(

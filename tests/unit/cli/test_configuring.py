@@ -231,6 +231,7 @@ def test_set_refuses_what_would_be_wrong(key: str, value: str, problem: str, fil
         ("resources.east.api_keys", "[sk-literal]"),
         ("resources.east.identity", "{kind: client_secret, client_secret: sk-literal}"),
         ("gateway.admin_key", "sk-literal"),
+        ("network.proxy", "http://user:sk-literal@proxy:3128"),
     ],
 )
 def test_set_refuses_to_write_a_secret(key: str, value: str, file: Path) -> None:

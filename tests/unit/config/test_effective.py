@@ -123,6 +123,8 @@ def test_an_environment_names_its_variables(tmp_path: Path) -> None:
 
 def test_a_password_in_a_url_is_hidden() -> None:
     """Wherever it stands."""
-    settings = Settings.model_validate({"store": "postgresql://smalt:s3cret@db/smalt"})
+    store, proxy = "postgresql://smalt:s3cret@db/smalt", "http://user:s3cret@proxy:3128"
+    settings = Settings.model_validate({"store": store, "network": {"proxy": proxy}})
     view = effective(settings, Document(), whole=False)
     assert view.data["store"] == f"postgresql://{HIDDEN}@db/smalt"
+    assert view.data["network"] == {"proxy": f"http://{HIDDEN}@proxy:3128"}

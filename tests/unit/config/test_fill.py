@@ -234,3 +234,20 @@ def test_a_file_that_is_named_must_be_there(tmp_path: Path) -> None:
             "smalt.yaml"
         )
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "literal"),
+    [
+        ("http://proxy:3128", False),
+        ("http://user:s3cret@proxy:3128", True),
+        ("user:s3cret@proxy:3128", True),
+        ("http://user:${PASSWORD}@proxy:3128", False),
+        ("${PROXY}", False),
+    ],
+)
+def test_the_password_of_a_proxy_is_a_secret(text: str, literal: bool) -> None:
+    """The rest of its address is none."""
+    document = parse(f"network: {{proxy: '{text}'}}", "smalt.yaml")
+    fill_variables(document, {"PASSWORD": "s3cret", "PROXY": "http://user:s3cret@proxy"})
+    assert document.literals == ([("network", "proxy")] if literal else [])
