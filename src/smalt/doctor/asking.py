@@ -12,6 +12,7 @@ import msgspec
 
 from smalt.doctor.dial import Way, open_socket, secured
 from smalt.doctor.surroundings import Surroundings
+from smalt.redact import HIDDEN, SHORTEST
 
 LONGEST_ANSWER = 8 * 1024 * 1024  # bytes
 CLOSED = (http.client.HTTPException, OSError)  # what `ask` raises
@@ -40,6 +41,15 @@ class Answer:
             return parsedate_to_datetime(self.headers.get("date", ""))
         except ValueError:
             return None
+
+
+def _without(body: bytes, headers: Mapping[str, str]) -> bytes:
+    """What a server repeats of the credential it was shown goes no further."""
+    for value in headers.values():
+        secret = value.rpartition(" ")[2]
+        if len(secret) >= SHORTEST:
+            body = body.replace(secret.encode(), HIDDEN.encode())
+    return body
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +86,6 @@ class Line:
             connection.request(method, target, data, {**own, **headers})
             got = connection.getresponse()
             told = {name.lower(): value for name, value in got.getheaders()}
-            return Answer(got.status, told, got.read(LONGEST_ANSWER))
+            return Answer(got.status, told, _without(got.read(LONGEST_ANSWER), headers))
         finally:
             connection.close()

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from smalt.redact import redacted
+
 Verdict = Literal["ok", "warning", "fault", "skipped"]
 Area = Literal[
     "environment",
@@ -48,7 +50,7 @@ def ok(area: Area, subject: str, found: str) -> Finding:
 
 
 def skipped(area: Area, subject: str, why: str) -> Finding:
-    return Finding(area, subject, "skipped", why)
+    return Finding(area, subject, "skipped", redacted(why))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +63,12 @@ class Diagnosis:
     mend: Sequence[str] = ()
 
     def fault(self, subject: str, found: str) -> Finding:
-        return Finding(self.area, subject, "fault", found, self.code, self.cause, tuple(self.mend))
+        return Finding(self.area, subject, "fault", redacted(found), self.code, self.cause, tuple(self.mend))
 
     def warning(self, subject: str, found: str) -> Finding:
-        return Finding(self.area, subject, "warning", found, self.code, self.cause, tuple(self.mend))
+        return Finding(
+            self.area, subject, "warning", redacted(found), self.code, self.cause, tuple(self.mend)
+        )
 
 
 def healthy(findings: Iterable[Finding]) -> bool:

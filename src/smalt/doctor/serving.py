@@ -13,6 +13,7 @@ from smalt.doctor.findings import Area, Diagnosis, Finding, ok, skipped
 from smalt.doctor.patient import Patient
 from smalt.doctor.questions import Place, on_v1, place
 from smalt.doctor.silence import heard, of_silence
+from smalt.redact import redacted
 from smalt.wire.models import infer_model, model_data
 
 RETIRES_SOON = timedelta(days=90)
@@ -108,7 +109,7 @@ class Serving:
                 mend = self._patient.account.line("deployment show", "--deployment-name", name)
                 return Diagnosis("deployment", "other_model", cause, mend)
             case "redirected":
-                where = answer.headers.get("location", "nowhere")[:200]
+                where = redacted(answer.headers.get("location", "nowhere"))[:200]
                 cause = f"the endpoint leads to {where}; credentials do not follow"
                 return Diagnosis("endpoint", "redirected", cause, ("write that as endpoint, if it is yours",))
             case "not_well":

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from smalt.auth.entra import entra_credential
+from smalt.auth.sources import Unreadable
 from smalt.config.identity import Identity
 from smalt.config.network import Network, azure_transport
 from smalt.doctor.findings import Diagnosis
@@ -83,6 +84,9 @@ def _asked(make: Callable[[], Any], identity: Identity, scope: str) -> Token:
         mend = ("pip install 'smalt[azure]'",)
         diagnosis = Diagnosis("packages", "missing_package", "Entra ID needs azure-identity", mend)
         raise NoToken(diagnosis, error.message) from None
+    except Unreadable as error:
+        cause, steps = "the client secret cannot be read where it is kept", ("smalt secrets list",)
+        raise NoToken(Diagnosis("authentication", "secret_unreadable", cause, steps), str(error)) from None
     except Exception as error:  # noqa: BLE001  # of azure-identity, azure-core, msal or requests
         raise NoToken(of_token_error(error, identity, scope), telling_line(error)) from None
 

@@ -135,7 +135,8 @@ class Azure:
             for spec in told["deployments"].values():
                 self.sections.setdefault("models", {})[spec["model"]] = {"route": [name]}
         file.write_text(json.dumps({"resources": resources, **self.sections}))
-        around = Surroundings(os.environ, timeout_s=5, resolve=self._resolve, **self.around)
+        usual = {"timeout_s": 5, "resolve": self._resolve}
+        around = Surroundings(os.environ, **{**usual, **self.around})
         return diagnose(lambda: load(file, env=os.environ, cwd=self.folder), around)
 
     def _resolve(self, host: str) -> Sequence[str]:

@@ -120,6 +120,11 @@ def proxy_of_the_settings(azure: Azure) -> Mapping[str, Any]:
 
 
 @good
+def resource_whose_deployments_are_not_listed(azure: Azure) -> Mapping[str, Any]:
+    return {"default": azure.east({})}
+
+
+@good
 def every_kind_of_model(azure: Azure) -> Mapping[str, Any]:
     azure.known_as("app")
     served = {
