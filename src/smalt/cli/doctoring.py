@@ -11,19 +11,13 @@ from pathlib import Path
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from smalt.config import Settings, load
 from smalt.doctor.checkup import Tell, diagnose
 from smalt.doctor.findings import Finding, Verdict, healthy
 from smalt.doctor.surroundings import Surroundings
 
-MARKS: dict[Verdict, str] = {
-    "ok": "[green]ok[/]",
-    "warning": "[yellow]warning[/]",
-    "fault": "[red]fault[/]",
-    "skipped": "[dim]skipped[/]",
-}
+COLOURS: dict[Verdict, str] = {"ok": "green", "warning": "yellow", "fault": "red", "skipped": "dim"}
 
 
 def doctor(path: Path | None, overlay: str | None, *, as_json: bool) -> None:
@@ -60,19 +54,26 @@ def watched(*, as_json: bool) -> Iterator[Tell]:
 
 def _show(findings: Sequence[Finding]) -> None:
     console = Console(highlight=False)
-    table = Table(box=None, pad_edge=False, show_header=False)
-    for column in ("verdict", "subject", "area"):
-        table.add_column(column, no_wrap=True)
-    table.add_column("found", overflow="fold")
-    for one in findings:
-        row = (one.subject or "this machine", one.area, one.found)
-        table.add_row(MARKS[one.verdict], *map(escape, row))
-    console.print(table)
+    rows = [(one.verdict, one.subject or "this machine", one.area, one.found) for one in findings]
+    for line in columns(rows):
+        console.print(line, soft_wrap=True)
     for one in findings:
         if one.verdict in ("fault", "warning"):
             show_fault(console, one)
     faults, warnings = (sum(one.verdict == verdict for one in findings) for verdict in ("fault", "warning"))
-    console.print(f"\n{faults} faults, {warnings} warnings")
+    console.print(f"\n{_counted(faults, 'fault')}, {_counted(warnings, 'warning')}")
+
+
+def columns(rows: Sequence[tuple[Verdict, *tuple[str, ...]]]) -> Iterator[str]:
+    """Lines of markup; the last column is as long as it is: folded it is hard to read and to search."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        mark, *cells = (f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
+        yield "  ".join([f"[{COLOURS[row[0]]}]{mark}[/]", *map(escape, cells)]).rstrip()
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def quiet() -> None:
@@ -84,7 +85,7 @@ def quiet() -> None:
 def show_fault(console: Console, one: Finding) -> None:
     """What was seen, what it means, and the steps."""
     head = f"{escape(one.subject or 'this machine')}: {escape(one.found)}"
-    console.print(f"\n{MARKS[one.verdict]} {head}", soft_wrap=True)
+    console.print(f"\n[{COLOURS[one.verdict]}]{one.verdict}[/] {head}", soft_wrap=True)
     console.print(f"  {one.cause}", markup=False, soft_wrap=True)
     for step in one.mend:
         console.print(f"  {'$' if is_command(step) else '-'} {step}", markup=False, soft_wrap=True)

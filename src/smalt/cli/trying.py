@@ -8,9 +8,8 @@ from pathlib import Path
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
-from smalt.cli.doctoring import MARKS, settings_of, show_fault, surroundings, watched
+from smalt.cli.doctoring import columns, settings_of, show_fault, surroundings, watched
 from smalt.doctor import trials
 from smalt.doctor.trials import Conclusion, Trial, conclude, path_of, try_out
 from smalt.errors import ConfigurationError
@@ -56,15 +55,10 @@ def _run(path: Path | None, overlay: str | None, wanted: Collection[trials.Path]
 
 def _show(told: Sequence[Trial], conclusion: Conclusion) -> None:
     console = Console(highlight=False)
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in ("", "path", "provider", "deployment"):
-        table.add_column(column, no_wrap=True)
-    table.add_column("found", overflow="fold")
-    for trial in told:
-        finding = trial.finding
-        row = (trial.path, trial.provider, finding.subject, finding.found)
-        table.add_row(MARKS[finding.verdict], *map(escape, row))
-    console.print(table)
+    found = [(trial, trial.finding) for trial in told]
+    rows = [(one.verdict, trial.path, trial.provider, one.subject, one.found) for trial, one in found]
+    for line in columns(rows):
+        console.print(line, soft_wrap=True)
     for trial in told:
         if not trial.answered:
             show_fault(console, trial.finding)

@@ -43,7 +43,7 @@ def test_req_3_1_validate_names_the_fault(azure: Azure, closed_port: int) -> Non
     assert f"fault east: 127.0.0.1:{closed_port}: Connection refused" in refused.stdout
     assert "fault east/nowhere: 404" in unknown.stdout
     for done in (unset, refused, unknown):
-        assert "1 faults" in done.stdout
+        assert "1 fault, " in done.stdout
 
 
 def test_req_3_1_a_missing_package_is_named(azure: Azure) -> None:
@@ -61,7 +61,7 @@ def test_req_3_1_a_missing_package_is_named(azure: Azure) -> None:
     assert done.returncode == 1, done.stderr
     assert "fault this machine: no module azure.identity" in done.stdout
     assert "$ pip install 'smalt[azure]'" in done.stdout
-    assert "1 faults" in done.stdout
+    assert "1 fault, " in done.stdout
 
 
 def test_json_is_for_scripts(azure: Azure) -> None:
