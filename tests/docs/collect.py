@@ -5,6 +5,7 @@ An HTML comment right above a fence steers what happens to it:
     <!-- run: gateway -->        a gateway is running; OPENAI_BASE_URL and OPENAI_API_KEY lead to it
     <!-- run: library -->        an emulator is running; smalt.yaml in the working directory points at it,
                                  its control plane stands for 127.0.0.1:8100
+    <!-- run: fleet -->          the smalt.yaml alone, before an emulator of its own
     <!-- run: emulator -->       an emulator is running; its control plane stands for 127.0.0.1:8100
     <!-- run: tests -->          the block is a file of tests
     <!-- in: tests/a.py -->      its lines stand in that file, in this order, and are run there

@@ -70,6 +70,14 @@ def emulator_world(tmp_path: Path) -> Iterator[World]:
         yield World(tmp_path, address=control, shown=SHOWN_CONTROL_ADDRESS)
 
 
+@pytest.fixture
+def fleet_world(tmp_path: Path) -> Iterator[World]:
+    """`smalt.yaml` points at an emulator of its own, whose quota nobody else uses."""
+    with running() as emulator:
+        (tmp_path / "smalt.yaml").write_text(emulator.config_text)
+        yield World(tmp_path)
+
+
 @pytest.fixture(scope="session")
 def library_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """`smalt.yaml` and the AZURE_OPENAI_ variables point at a running emulator."""
