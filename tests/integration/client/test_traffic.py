@@ -115,7 +115,7 @@ def test_closing_leaves_no_socket(fleet: Fleet, azure: Handle) -> None:
         assert _sockets() > before
     del client, stream
     gc.collect()  # a ResourceWarning would fail the test
-    assert _sockets() == before
+    assert _sockets() <= before  # those of earlier tests may end meanwhile
 
 
 @needs_proc
@@ -131,7 +131,7 @@ async def test_closing_leaves_no_socket_of_asyncio(fleet: Fleet, azure: Handle) 
     del client, stream
     await asyncio.sleep(0)
     gc.collect()
-    assert _sockets() == before
+    assert _sockets() <= before  # those of earlier tests may end meanwhile
 
 
 def _sockets() -> int:
