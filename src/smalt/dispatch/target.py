@@ -118,7 +118,7 @@ class Target:
         renamed = None
         version = self.versions.get(deployment, self.api_version)
         if not self._named_by_path(facts.operation, version) and (
-            facts.model != deployment or facts.names_deployment
+            facts.model != deployment or facts.names_deployment or rewrite.may_name_models(body)
         ):
             body = rewrite.set_model(body, deployment)
             rewrites.append("model")

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from smalt.dispatch.connections import Response
-from smalt.gateway.exchange import LARGEST_BODY, Handler, Headers, refuse_body, refuse_fault
+from smalt.gateway.exchange import LARGEST_BODY, Handler, Headers, body_too_large, refuse, refuse_fault
 from smalt.wire import paths
 
 Scope = MutableMapping[str, Any]
@@ -82,7 +82,7 @@ class AsgiExchange:
         return True
 
     async def _refuse(self) -> None:
-        refuse_body(self)
+        refuse(self, body_too_large())
         await self.pump()
 
     async def pump(self) -> None:

@@ -38,9 +38,9 @@ def refuse(exchange: Exchange, error: SmaltError, headers: Headers = ()) -> None
     exchange.respond(error.http_status or 500, [*error_headers(error), *headers], error_body(error))
 
 
-def refuse_body(exchange: Exchange) -> None:
+def body_too_large() -> PayloadTooLarge:
     """The request's body is larger than LARGEST_BODY."""
-    refuse(exchange, PayloadTooLarge(f"the request body exceeds {LARGEST_BODY:,} bytes"))
+    return PayloadTooLarge(f"the request body exceeds {LARGEST_BODY:,} bytes")
 
 
 def refuse_fault(exchange: Exchange) -> None:

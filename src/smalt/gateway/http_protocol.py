@@ -1,9 +1,10 @@
 """Serves model calls inside uvicorn's own HTTP protocol, without ASGI between (docs/decisions/0003).
 
 uvicorn keeps the sockets, TLS, keep-alive, pipelining and shutdown; this class only takes over the requests
-that `paths.parse` knows. It relies on these names of uvicorn's HttpToolsProtocol, whose version is pinned:
-`cycle`, `pipeline`, `flow`, `parser`, `url`, `headers`, `_start_asgi_task`, `_should_upgrade`,
-`_unset_keepalive_if_required`, `handle_websocket_upgrade`, `send_400_response`, and of a cycle: `run_asgi`,
+that `paths.parse` knows, and bounds what callers may send, and how slowly. It relies on these names of
+uvicorn's HttpToolsProtocol, whose version is pinned: `cycle`, `pipeline`, `flow`, `parser`, `url`, `headers`,
+`timeout_keep_alive`, `timeout_keep_alive_task`, `timeout_keep_alive_handler`, `_start_asgi_task`,
+`_should_upgrade`, `_unset_keepalive_if_required`, `handle_websocket_upgrade`, and of a cycle: `run_asgi`,
 `disconnected`, `response_complete`, `keep_alive`, `message_event`.
 """
 
@@ -16,15 +17,21 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from smalt.dispatch.connections import Response
-from smalt.errors import InvalidRequest
-from smalt.gateway.exchange import LARGEST_BODY, Handler, Headers, refuse_body, refuse_fault
+from smalt.errors import InvalidRequest, SmaltError
+from smalt.gateway.exchange import LARGEST_BODY, Handler, Headers, body_too_large, refuse_fault
 from smalt.wire import paths
 from smalt.wire.error_body import error_body, error_headers
 
 logger = logging.getLogger("smalt.gateway")
 
 LARGEST_HEAD = 64 * 1024
-LINGER_S = 5.0  # how long the rest of a refused body is heard out: a reset would take the answer with it
+MOST_HEADERS = 200
+MOST_QUEUED = 32  # requests sent without waiting for the answers before
+PATIENCE_S = 20.0  # for a whole head; a body must bring LEAST_BYTES each time
+LEAST_BYTES = 10_000
+_SPEAK = "Speak HTTP/1.1 to this address, or https if it has TLS."
+_PACE = f"Send a head within {PATIENCE_S:.0f} s, and at least {LEAST_BYTES:,} bytes of a body in that time."
+LINGER_S = 5.0  # how long the rest of a refused request is heard out: a reset would take the answer with it
 
 
 def protocol_class(handler: Handler) -> type[HttpToolsProtocol]:
@@ -33,7 +40,12 @@ def protocol_class(handler: Handler) -> type[HttpToolsProtocol]:
 
 
 class GatewayProtocol(HttpToolsProtocol):
-    """One connection of a caller. `_live`: its model calls in order; more than one only when pipelined."""
+    """One connection of a caller.
+
+    `_live`: its model calls in order; more than one only when pipelined. `_receiving`: the one whose body is
+    coming. `_told`: the parser understood something of what came last; `_untold_bytes`: what came since. The
+    parser has no limits of its own: heads, trailers and the space between chunks could go on for ever.
+    """
 
     handler: Handler
 
@@ -41,16 +53,19 @@ class GatewayProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._live: deque[HotCycle] = deque()
         self._receiving: HotCycle | None = None
-        self._in_head = False
-        self._head_bytes = 0
-        self._lingers = False
-        self._deaf = False
+        self._in_head = self._in_body = self._told = self._deaf = False
+        self._untold_bytes = self._body_bytes = 0
+        self._patience: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.timeout_keep_alive_task = self.loop.call_later(
+            self.timeout_keep_alive, self.timeout_keep_alive_handler
+        )
 
     def data_received(self, data: bytes) -> None:
         if self._deaf:
             return
-        self._unset_keepalive_if_required()
-        headers = self.headers
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -59,58 +74,70 @@ class GatewayProtocol(HttpToolsProtocol):
             else:
                 self._ignore_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError:
-            self.send_400_response("Invalid HTTP request received.")
+            self._refuse(400, InvalidRequest("the request is not valid HTTP", resolution=(_SPEAK,)))
         else:
-            if self._in_head and self.headers is headers:  # the parser itself has no limit
-                self._limit_head(len(data))
+            if self._told:
+                self._told, self._untold_bytes = False, 0
+            else:
+                self._limit_untold(len(data))
+            if self._patience is None and (self._in_head or self._in_body):
+                self._patience = self.loop.call_later(PATIENCE_S, self._check_pace)
 
     def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self._in_head, self._head_bytes = True, 0
+        """uvicorn's own makes the scope of ASGI as well, which only pages need."""
+        self.url, self.headers, self.expect_100_continue = b"", [], False
+        self._unset_keepalive_if_required()
+        self._in_head = True
 
     def on_headers_complete(self) -> None:
-        self._in_head = False
-        if self._offers_upgrade():
+        if self.timeout_keep_alive_task is not None:  # an answer ended during this head
+            self._unset_keepalive_if_required()
+        if self._patience is not None:
+            self._end_patience()
+        self._told = True
+        if self._deaf or len(self.headers) > MOST_HEADERS:
+            self._refuse_head()
+            return
+        upgrade = self.parser.should_upgrade()
+        if upgrade and not self._should_upgrade():
             return  # it comes again without the offer
         raw_path = self.url.partition(b"?")[0].decode("latin-1")
         asked = paths.parse(raw_path) if self.parser.get_method() == b"POST" else None
         if asked is None:
-            super().on_headers_complete()
-            return
-        before: RequestResponseCycle | None = self.cycle
-        cycle = self._receiving = HotCycle(self, asked)
-        self.cycle = cycle  # type: ignore[assignment]
-        self._live.append(cycle)
-        if before is not None and not before.response_complete:
-            self.flow.pause_reading()  # uvicorn starts this one when the one before has ended
-            self.pipeline.appendleft((cycle, self.app))  # type: ignore[arg-type]
-            cycle.queued = True
-        elif self.expect_100_continue:
-            if self._declared_bytes() > LARGEST_BODY:
-                self.refuse(cycle)
-            else:
-                self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._open_page()
+        else:
+            self._open(asked)
+        self._in_head, self._in_body, self._body_bytes = False, True, 0
+        if not upgrade:
+            self.headers = []  # the request has its own; what still comes is trailers, which nobody reads
+        if self.flow.read_paused and len(self.pipeline) > MOST_QUEUED:
+            self._refuse(400, InvalidRequest("too many requests wait on one connection"))
 
     def on_body(self, body: bytes) -> None:
+        self._told = True
+        self._body_bytes += len(body)
         if self._receiving is not None:
             self._receiving.take(body)
         else:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
+        self._in_head = self._in_body = False
+        if self._patience is not None:
+            self._end_patience()
         cycle, self._receiving = self._receiving, None
         if cycle is None:
-            if self._lingers:
-                self.transport.close()
-            elif not self._offers_upgrade():
+            if not self._deaf and not self.parser.should_upgrade():
                 super().on_message_complete()
             return
         cycle.message_event.set()
-        if not cycle.queued and not cycle.response_complete:
+        if not cycle.queued:
             self._start_asgi_task(cycle, self.app)  # type: ignore[arg-type]
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        self._unset_keepalive_if_required()
+        self._end_patience()
         for cycle in self._live:
             cycle.leave()
 
@@ -124,35 +151,50 @@ class GatewayProtocol(HttpToolsProtocol):
         if self._live and self._live[0].source is not None:
             self._live[0].source.resume()
 
-    def refuse(self, cycle: "HotCycle") -> None:
-        """Its body is too large."""
-        self._receiving = None
-        if cycle.queued:
-            self.transport.abort()
-            return
-        cycle.keep_alive, self._lingers = False, True
-        refuse_body(cycle)
+    def refuse_body(self) -> None:
+        """It is too large."""
+        self._refuse(413, body_too_large())
 
     def completed(self, cycle: "HotCycle") -> None:
         self._live.remove(cycle)
-        if self._lingers:
-            self.loop.call_later(LINGER_S, self.transport.close)
-        elif not cycle.keep_alive:
+        if not cycle.keep_alive:
             self.transport.close()
         self.on_response_complete()
 
-    def _offers_upgrade(self) -> bool:
-        """An upgrade nobody here wants, such as the one to HTTP/2 that Java's client offers. The parser skips
-        the body of such a request."""
-        return self.parser.should_upgrade() and not self._should_upgrade()
+    def _open_page(self) -> None:
+        """The request is uvicorn's."""
+        url, headers, expects = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.expect_100_continue = url, expects
+        self.headers += headers  # the scope has this list
+        super().on_headers_complete()
+
+    def _open(self, asked: paths.Asked) -> None:
+        """The request is ours: uvicorn's cycle for it is one of us."""
+        unanswered = self._unanswered()
+        cycle = self._receiving = HotCycle(self, asked)
+        self.cycle = cycle  # type: ignore[assignment]
+        self._live.append(cycle)
+        if unanswered:
+            self.flow.pause_reading()  # uvicorn starts this one when the one before has ended
+            self.pipeline.appendleft((cycle, self.app))  # type: ignore[arg-type]
+            cycle.queued = True
+        elif self.expect_100_continue:
+            if self._declared_bytes() > LARGEST_BODY:
+                self.refuse_body()
+            else:
+                self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _ignore_upgrade(self, rest: bytes) -> None:
-        """Take the request once more without its offer; `rest`: what followed its head."""
+        """Take the request once more without its offer, such as that of HTTP/2 by Java's client: the parser
+        skips the body of such a request. `rest`: what followed its head. Each time costs the whole rest, so
+        nobody may offer while an answer is still to come."""
         method = self.parser.get_method()
-        if method == b"CONNECT":
-            self.send_400_response("This is no proxy.")
+        if method == b"CONNECT" or self._unanswered():
+            self._refuse(400, InvalidRequest("this is no proxy", resolution=(_SPEAK,)))
             return
-        lines = [b"%b %b HTTP/1.1\r\n" % (method, self.url)]
+        version = self.parser.get_http_version().encode()
+        lines = [b"%b %b HTTP/%b\r\n" % (method, self.url, version)]
         lines += [b"%b: %b\r\n" % (name, value) for name, value in self.headers if name != b"upgrade"]
         self.parser = httptools.HttpRequestParser(self)
         self.data_received(b"".join([*lines, b"\r\n", rest]))
@@ -160,19 +202,52 @@ class GatewayProtocol(HttpToolsProtocol):
     def _declared_bytes(self) -> int:
         return next((int(value) for name, value in self.headers if name == b"content-length"), 0)
 
-    def _limit_head(self, arrived_bytes: int) -> None:
-        self._head_bytes += arrived_bytes
-        if self._head_bytes <= LARGEST_HEAD:
+    def _limit_untold(self, arrived_bytes: int) -> None:
+        self._untold_bytes += arrived_bytes
+        if self._untold_bytes > LARGEST_HEAD:
+            self._refuse_head()
+
+    def _check_pace(self) -> None:
+        """The time for a head, or for the next part of a body, is over. It does not count while we do not
+        read, or still answer what came before."""
+        self._patience = None
+        comes = self._body_bytes >= LEAST_BYTES if self._in_body else self._unanswered()
+        if comes or self.flow.read_paused:
+            self._body_bytes = 0
+            self._patience = self.loop.call_later(PATIENCE_S, self._check_pace)
+        else:
+            self._refuse(408, InvalidRequest("the request came too slowly", resolution=(_PACE,)))
+
+    def _end_patience(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+        self._patience = None
+
+    def _refuse_head(self) -> None:
+        error = f"the head of the request exceeds {LARGEST_HEAD:,} bytes or {MOST_HEADERS} lines"
+        self._refuse(431, InvalidRequest(error, resolution=("Send fewer or shorter headers.",)))
+
+    def _unanswered(self) -> bool:
+        cycle: RequestResponseCycle | None = self.cycle
+        return cycle is not None and not cycle.response_complete
+
+    def _refuse(self, status: int, error: SmaltError) -> None:
+        """The last answer on this connection; none where it could be taken for that of another request."""
+        if self._deaf:
             return
-        if self._live:
+        self._deaf = True
+        self._end_patience()
+        receiving, self._receiving = self._receiving, None
+        if receiving is not None and not receiving.queued:
+            receiving.response_complete = True
+            self._live.remove(receiving)
+        elif self._in_body or self._unanswered():
             self.transport.abort()
             return
-        error = InvalidRequest(f"the head of the request exceeds {LARGEST_HEAD:,} bytes")
         body = error_body(error)
         lines = [b"%b: %b\r\n" % header for header in error_headers(error)]
         framing = b"content-length: %d\r\nconnection: close\r\n\r\n" % len(body)
-        self.transport.write(b"".join([STATUS_LINE[431], *lines, framing, body]))
-        self._deaf = True
+        self.transport.write(b"".join([STATUS_LINE[status], *lines, framing, body]))
         self.loop.call_later(LINGER_S, self.transport.close)
 
 
@@ -186,10 +261,10 @@ class HotCycle:
         self.source: Response | None = None
         self.disconnected = False
         self.response_complete = False
-        self.keep_alive = protocol.parser.get_http_version() != "1.0" and protocol.parser.should_keep_alive()
+        self._chunked = protocol.parser.get_http_version() != "1.0"
+        self.keep_alive = self._chunked and protocol.parser.should_keep_alive()
         self.message_event = asyncio.Event()
         self.queued = False
-        self._chunked = protocol.parser.get_http_version() != "1.0"
         self._protocol = protocol
         self._parts: list[bytes] = []
         self._size = 0
@@ -203,7 +278,7 @@ class HotCycle:
             self._parts.append(data)
         else:
             self._parts.clear()
-            self._protocol.refuse(self)
+            self._protocol.refuse_body()
 
     async def run_asgi(self, _app: object) -> None:
         """uvicorn's name for the task of a request."""

@@ -8,8 +8,10 @@ from smalt.dispatch.run import Answer, finish_whole, run_async
 from smalt.dispatch.target import Timeouts
 from smalt.dispatch.upstreams import Upstreams
 from smalt.errors import SmaltError
+from smalt.gateway.content import plain
 from smalt.gateway.exchange import Exchange, refuse
-from smalt.gateway.principals import GatewayKeys
+from smalt.gateway.principals import GatewayKeys, Principal
+from smalt.types import Facts
 from smalt.wire.facts import read_facts
 
 
@@ -27,8 +29,9 @@ class ModelCalls:
     async def handle(self, exchange: Exchange) -> None:
         request_id = new_id()
         try:
-            call = self._open(exchange, request_id)
-            body = exchange.body
+            principal = self._keys.principal(exchange.headers)
+            body = plain(exchange.headers, exchange.body)
+            call = self._open(principal, read_facts(exchange.asked, body), request_id)
 
             async def send(upstream: str, call: OpenCall) -> Answer[Response]:
                 return await self._upstreams.send(upstream, call, body)
@@ -43,9 +46,7 @@ class ModelCalls:
             call.abandon()
             raise
 
-    def _open(self, exchange: Exchange, request_id: str) -> OpenCall:
-        principal = self._keys.principal(exchange.headers)
-        facts = read_facts(exchange.asked, exchange.body)
+    def _open(self, principal: Principal, facts: Facts, request_id: str) -> OpenCall:
         principal.require(facts.model)
         return self._dispatcher.open(
             self._dispatcher.profiles.added(facts),

@@ -21,6 +21,12 @@ def set_model(body: bytes, model: str) -> bytes:
     return set_members(body, {"model": msgspec.Raw(msgspec.json.encode(model))})
 
 
+def may_name_models(body: bytes) -> bool:
+    """Whether `model` could be a member twice, spelled alike or with escapes: of two, others may read the one
+    that we do not. Rarely true of a body that has one."""
+    return body.count(b'"model"') != 1 or b"\\u006" in body
+
+
 def ask_for_usage(body: bytes) -> bytes:
     """`body` of a streamed request with `stream_options.include_usage` on; other options are kept."""
     options = _members(body).get("stream_options")

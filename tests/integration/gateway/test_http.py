@@ -234,36 +234,10 @@ def test_connection_close(stage: Stage) -> None:
             assert caller.closed()
 
 
-def test_expect_100_continue(stage: Stage) -> None:
-    """The body is asked for before it is sent."""
-    content = body()
-    with calling(stage.url) as caller:
-        caller.send(
-            head("content-type: application/json", f"content-length: {len(content)}", "expect: 100-continue")
-        )
-        assert caller.until(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
-        caller.send(content)
-        assert caller.answer().status == 200
-
-
 def test_an_absolute_url(stage: Stage, azure: Handle) -> None:
     """As proxies are asked: the path counts, the host does not."""
     assert ask(stage.url, request(target=f"http://elsewhere.example{CHAT}")).status == 200
     assert azure.log()[0]["path"] == "/openai/deployments/gpt-4o-prod/chat/completions"
-
-
-def test_an_upgrade_that_nobody_wants(stages: dict[Adapter, Stage], azure: Handle) -> None:
-    """Java's client offers HTTP/2 with its first request; it is answered as if it had not."""
-    stage = stages["hot"]  # under plain ASGI this is the server's business
-    stage.play(world.settings(azure))
-    offer = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQBAAAA")
-    with calling(stage.url) as caller:
-        caller.send(request(*offer, content=body(max_tokens=3)))
-        answer = caller.answer()
-        assert answer.status == 200
-        assert json.loads(answer.body)["usage"]["completion_tokens"] == 3
-        caller.send(request())
-        assert caller.answer().status == 200
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,14 @@ def test_the_same_headers_for_every_request() -> None:
     assert b"api-key" not in of_another_server
 
 
+@pytest.mark.parametrize("name", [b'"model"', b'"mod\\u0065l"'])
+def test_one_model_goes_on(name: bytes) -> None:
+    """Of two the last one counts, for the key's rights and upstream: nobody reads the other one there."""
+    body = b'{%b:"gpt-4","model":"gpt-4o"}' % name
+    outgoing = make_target("openai").outgoing(PLAIN, "gpt-4o", body)
+    assert (outgoing.body, outgoing.rewrites) == (b'{"model":"gpt-4o"}', ("model",))
+
+
 @pytest.mark.parametrize(
     ("target", "path"),
     [

@@ -4,7 +4,15 @@ import pytest
 from msgspec import Raw
 
 from smalt.errors import InvalidRequest
-from smalt.wire.rewrite import ask_for_usage, cap_completion_tokens, member, said, set_members, set_model
+from smalt.wire.rewrite import (
+    ask_for_usage,
+    cap_completion_tokens,
+    may_name_models,
+    member,
+    said,
+    set_members,
+    set_model,
+)
 
 
 def test_only_the_model_changes() -> None:
@@ -26,6 +34,22 @@ def test_a_strange_name_is_quoted() -> None:
 def test_a_repeated_member_is_sent_once() -> None:
     """Where a name comes twice the last one stays, so nobody can smuggle a second model past us."""
     assert set_model(b'{"model":"x","a":1,"model":"y","a":2}', "b") == b'{"model":"b","a":2}'
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b'{"model":"a"}', False),
+        (b'{"model":"a","messages":[{"content":"the \\"model\\" \\u00e9"}]}', False),
+        (b'{"model":"a","model":"b"}', True),
+        (b'{"model":"a","mod\\u0065l":"b"}', True),
+        (b'{"\\u006Dodel":"b"}', True),
+        (b"{}", True),
+    ],
+)
+def test_which_bodies_may_name_two_models(body: bytes, expected: bool) -> None:
+    """However the name of the member is spelled."""
+    assert may_name_models(body) is expected
 
 
 def test_members_are_set() -> None:
