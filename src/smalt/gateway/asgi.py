@@ -1,4 +1,5 @@
-"""Serves model calls to any ASGI server, and everything else to the pages."""
+"""Serves model calls to any ASGI server, and everything else to the pages. How long a head may be, and how
+slowly a request may come, is that server's business; for uvicorn `http_protocol` sees to it."""
 
 import asyncio
 import logging
