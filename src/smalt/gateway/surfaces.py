@@ -69,7 +69,8 @@ class ModelPages:
         self._current.now.keys.principal(request.headers.raw).require(name)
         azure = not request.url.path.startswith(f"{paths.OPENAI_PREFIX}/")
         facts = Facts(Operation.CHAT, name, names_deployment=azure)
-        self._dispatcher.do(lambda _now: self._dispatcher.engine.route(facts))
+        dispatcher = self._dispatcher
+        dispatcher.do(lambda _now: dispatcher.engine.route(facts))
         return JSONResponse(_row(name))
 
 

@@ -251,12 +251,12 @@ def test_a_body_to_a_page_that_never_ends(hot: Stage, impatient: float) -> None:
 
 def test_a_large_body_on_a_slow_line(hot: Stage, impatient: float) -> None:
     """Whoever gets on has time: several times that of a head."""
-    content = body(user="x" * 60_000)
+    content = body(user="x" * 130_000)
     with calling(hot.url) as caller:
         caller.send(head(JSON, f"content-length: {len(content)}"))
-        for start in range(0, len(content), 2_500):
-            caller.send(content[start : start + 2_500])
-            time.sleep(impatient / 8)
+        for start in range(0, len(content), 12_000):  # one of these in each of its times is enough
+            caller.send(content[start : start + 12_000])
+            time.sleep(impatient / 4)
         assert "x-smalt-upstream" in caller.answer().headers
 
 
