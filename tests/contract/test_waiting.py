@@ -119,7 +119,7 @@ def test_what_ends_wakes_who_waits(
 ) -> None:
     """An answer shorter than it might have been empties the bucket of a provisioned deployment: who waits
     goes on at that moment, in whatever thread or event loop, and not when the bucket would have drained."""
-    azure.set("east", "up", latency_ms=400)
+    azure.set("east", "up", latency_ms=1_000)
     first = watched.begin(enter(sending), PROVISIONED, GREEDY)
     second = watched.begin(enter(waits), PROVISIONED, MODEST)
     assert waiting(watched) == 1
