@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from tests.docs.warm import WarmInterpreter
 
 from smalt.emulator.testing import running
 
@@ -33,12 +34,22 @@ class World:
     address: str = SHOWN_ADDRESS
     shown: str = SHOWN_ADDRESS
 
+    @property
+    def environment(self) -> dict[str, str]:
+        return os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"} | self.variables
+
+    def run_python(self, code: str, interpreter: WarmInterpreter) -> None:
+        """Run to a good end."""
+        code = code.replace(self.shown, self.address)
+        status, written = interpreter.run(code, self.folder, self.environment, EXAMPLE_S)
+        assert status == 0, written
+
     def run(self, command: list[str]) -> None:
         """Run to a good end."""
         done = subprocess.run(
             [word.replace(self.shown, self.address) for word in command],
             cwd=self.folder,
-            env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"} | self.variables,
+            env=self.environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -46,6 +57,13 @@ class World:
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmInterpreter]:
+    interpreter = WarmInterpreter(tmp_path_factory.mktemp("warm"))
+    yield interpreter
+    interpreter.close()
 
 
 @pytest.fixture(scope="session")

@@ -52,7 +52,11 @@ def test_example(example: Example, request: pytest.FixtureRequest) -> None:
         return
     check = CHECKS.get(example.language)
     assert check, f"{example}: a block must name its language, one of {', '.join(CHECKS)}"
-    check(example, request.getfixturevalue(f"{example.world}_world"))
+    world = request.getfixturevalue(f"{example.world}_world")
+    if example.language == "python" and example.world != "tests":
+        world.run_python(example.code, request.getfixturevalue("warm"))
+        return
+    check(example, world)
 
 
 def test_few_examples_are_not_run() -> None:
@@ -66,10 +70,7 @@ def test_the_readme_shows_every_door() -> None:
     assert shown >= {"bash", "yaml", "python"}
 
 
-def check_python(example: Example, world: World) -> None:
-    if example.world != "tests":
-        world.run([sys.executable, "-c", example.code])
-        return
+def check_tests(example: Example, world: World) -> None:
     (world.folder / "test_example.py").write_text(example.code)
     world.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:asyncio"])
 
@@ -133,7 +134,7 @@ def check_nothing(example: Example, world: World) -> None:
 
 
 CHECKS: dict[str, Callable[[Example, World], None]] = {
-    "python": check_python,
+    "python": check_tests,
     "bash": check_shell,
     "console": check_shell,
     "yaml": check_yaml,

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 from urllib.parse import urlsplit
 
 from smalt.auth.sources import Reading, Unreadable, left_s, said, secret_now, token_reading, wall_s
@@ -23,6 +23,8 @@ _CLOUDS: Final = {
 }
 _PUBLIC: Final = (None, "azure.com")
 _AUTHORITIES: Final = {"login.microsoftonline.com", "login.microsoftonline.us", "login.chinacloudapi.cn"}
+
+ROUNDED_S: Final = 5.0  # by which the two ways to tell the end of a token may differ
 
 # of azure-core, which waits for minutes otherwise; whoever needs the secret tries again himself
 PATIENCE: Final[Mapping[str, Any]] = {"connection_timeout": 5, "read_timeout": 10, "retry_total": 1}
@@ -96,8 +98,19 @@ class EntraTokens:
                 self._credential = entra_credential(self._identity, self._endpoint, **self._transport)
             token = self._credential.get_token(self._scope)
         except Exception as error:  # noqa: BLE001  azure-identity's and those of what lies beneath it
+            self._credential = None  # its secret or certificate may be another one soon
             raise Unreadable(f"no Entra token for {self._scope}: {said(error)}") from None
-        return token_reading(token.token, left_s(token.token, token.expires_on - wall_s()))
+        return token_reading(token.token, _left_s(token.token, token.expires_on - wall_s()))
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a secret stays in its process; build it from the configuration again")
+
+
+def _left_s(token: str, by_this_clock: float) -> float:
+    """How long a token is still good: by its own end, which is exact, unless this clock is wrong; what
+    azure-identity says counts from when it came."""
+    by_its_end = left_s(token, by_this_clock)
+    return by_its_end if abs(by_its_end - by_this_clock) < ROUNDED_S else by_this_clock
 
 
 def _cloud(url: str) -> tuple[str | None, str]:

@@ -16,7 +16,7 @@ logger = logging.getLogger("smalt.auth")
 
 FIRST_PAUSE_S: Final = 1.0  # after a reading that failed; doubled with every further one
 LONGEST_PAUSE_S: Final = 30.0
-SAME_S: Final = 5.0  # a refused secret that its source still holds is not asked for again for so long
+AGAIN_S: Final = 5.0  # how soon what was read because of a refusal may be refused and read once more
 JITTER: Final = 0.05  # of the time that a secret is fresh
 
 
@@ -66,24 +66,27 @@ class Kept:
         self._lock = threading.Lock()
         self._followers: WeakSet[Follower] = WeakSet()
         self._under_way: Future[None] | None = None
-        self._not_before_s = 0.0
+        self._not_before_s = self._afresh_not_before_s = 0.0
         self._failures = 0
         self.text: str | None = None
         self.fresh_until_s = self.good_until_s = -ALWAYS
         self.trouble: str | None = None
 
     def renew(self, *, afresh: bool = False) -> Future[None] | None:
-        """The reading under way, or a new one; None for a while after one that failed or changed nothing."""
+        """The reading under way, or a new one; None for a while after one that failed and, if `afresh`, after
+        the last of that kind."""
         with self._lock:
             if self._under_way is not None:
                 return self._under_way
-            if time.monotonic() < self._not_before_s:
+            if time.monotonic() < (self._afresh_not_before_s if afresh else self._not_before_s):
                 return None
             under_way = self._under_way = Future()
-        reader = threading.Thread(
-            target=self._read, args=(under_way, afresh), name="smalt-secret", daemon=True
-        )
-        reader.start()
+        told = (under_way, afresh)
+        try:
+            threading.Thread(target=self._read, args=told, name="smalt-secret", daemon=True).start()
+        except RuntimeError as error:  # too many threads, or the interpreter ends
+            self._fail(str(error))
+            self._end(under_way)
         return under_way
 
     def follow(self, follower: Follower) -> None:
@@ -98,19 +101,26 @@ class Kept:
             self._fail(str(error))
         except Exception as error:  # noqa: BLE001  whatever it is, nobody may wait for ever
             self._fail(said(error))
-        with self._lock:
-            followers = list(self._followers)
-        for follower in followers:
-            follower.changed()
+        try:
+            with self._lock:
+                followers = list(self._followers)
+            for follower in followers:
+                follower.changed()
+        finally:
+            self._end(under_way)
+
+    def _end(self, under_way: Future[None]) -> None:
         with self._lock:
             self._under_way = None
         under_way.set_result(None)
 
     def _take(self, reading: Reading, *, afresh: bool) -> None:
+        if reading.good_s <= 0:
+            raise Unreadable("what was read is over already; see that the clock of this machine is right")
         now = time.monotonic()
         unit = random.random()  # noqa: S311, TID251  this is the edge that supplies the jitter
-        if afresh and reading.text == self.text:
-            self._not_before_s = now + SAME_S
+        if afresh:
+            self._afresh_not_before_s = now + min(AGAIN_S, reading.good_s / 2)
         if self._failures:
             logger.info("%s: read again", self._what)
         self._failures, self.trouble = 0, None
@@ -124,7 +134,7 @@ class Kept:
             logger.warning("%s: %s%s", self._what, trouble, kept)
         pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0**self._failures)
         self._failures, self.trouble = min(self._failures + 1, 10), trouble
-        self._not_before_s = time.monotonic() + pause_s
+        self._not_before_s = self._afresh_not_before_s = time.monotonic() + pause_s
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a secret stays in its process; build it from the configuration again")

@@ -66,7 +66,7 @@ class Secrets:
             return Fixed(key)
         identity = self._key_vault.identity or resource.identity or Identity()
         return self._one(
-            (named, identity if named.kind == "vault" else None),
+            (named, *((identity, self._key_vault.refresh_s) if named.kind == "vault" else ())),
             lambda: self._source(named, identity),
             f"the secret {named.name}",
         )

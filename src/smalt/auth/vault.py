@@ -1,19 +1,19 @@
 """Secrets in Azure Key Vaults, by azure-keyvault-secrets."""
 
 import threading
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from smalt.auth.entra import PATIENCE, entra_credential
 from smalt.auth.sources import Reading, Unreadable, checked, said
+from smalt.config.endpoint import is_loopback
 from smalt.config.identity import Identity
 from smalt.config.network import Network, azure_transport
+from smalt.config.references import is_at_azure
 from smalt.errors import MissingExtra
 
 if TYPE_CHECKING:
     from azure.keyvault.secrets import SecretClient
-
-_AZURES: Final = (".vault.azure.net", ".vault.azure.cn", ".vault.usgovcloudapi.net")
 
 
 class Vaults:
@@ -25,7 +25,11 @@ class Vaults:
         self._clients: dict[tuple[str, Identity], SecretClient] = {}
 
     def client(self, url: str, identity: Identity) -> "SecretClient":
-        """Raises MissingExtra, and ValueError for what azure-identity finds missing."""
+        """Raises MissingExtra, and ValueError for what azure-identity finds missing, or a host that no token
+        may be sent to."""
+        at_azure = is_at_azure(url)
+        if not (at_azure or is_loopback(url)):
+            raise ValueError("no Key Vault is there")
         try:
             from azure.keyvault.secrets import SecretClient  # noqa: PLC0415  # slow, and an optional part
         except ModuleNotFoundError:
@@ -35,8 +39,7 @@ class Vaults:
                 self._clients[url, identity] = SecretClient(
                     url,
                     entra_credential(identity, url, **azure_transport(self._network)),
-                    # a vault elsewhere than in Azure's domains, such as a test's, names Azure's as its own
-                    verify_challenge_resource=(urlsplit(url).hostname or "").endswith(_AZURES),
+                    verify_challenge_resource=at_azure,  # one on this machine names Azure's domain as its own
                     **PATIENCE,
                     **azure_transport(self._network, url),
                 )

@@ -8,10 +8,11 @@ from pydantic import SecretStr
 from smalt.config.agents import of_agents
 from smalt.config.check_routes import of_routes, of_unserved
 from smalt.config.document import Document, Finding, KeyPath, meant
+from smalt.config.endpoint import is_loopback
 from smalt.config.freeze import DEFAULT_RESOURCE
 from smalt.config.identity import Identity
 from smalt.config.network import Network, ca_pem, proxy_of
-from smalt.config.references import fault_of, reference
+from smalt.config.references import fault_of, is_at_azure, reference
 from smalt.config.schema import Budget, Deployment, Resource, Settings
 from smalt.config.shape import shape
 from smalt.config.unbuilt import MESSAGE, unbuilt
@@ -139,6 +140,8 @@ def _of_secret(path: KeyPath, secret: SecretStr, kinds: Collection[str] = ()) ->
             yield Finding(path, fault)
     elif named.kind not in kinds:
         yield Finding(path, f"{_SOURCES[named.kind]} is not read for this; give the secret by ${{VAR}}")
+    elif named.kind == "vault" and not (is_at_azure(named.name) or is_loopback(named.name)):
+        yield Finding(path, "no Key Vault is there: write https://NAME.vault.azure.net/secrets/NAME")
     elif not named.name:
         yield Finding(path, f"{_SOURCES[named.kind]} has no name: write {named.kind}:NAME")
 

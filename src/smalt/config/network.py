@@ -4,6 +4,7 @@ import atexit
 import ipaddress
 import os
 import ssl
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -115,7 +116,7 @@ def ca_pem(network: Network) -> str:
         raise ConfigurationError("the file holds a certificate that cannot be read") from None
     except OSError as error:
         raise ConfigurationError(f"the file cannot be read: {error.strerror}") from None
-    return text
+    return sys.intern(text)  # compared with each look at a connection
 
 
 def _certificates(pem: str) -> str:

@@ -2,9 +2,11 @@
 
 import re
 from typing import Final, Literal, NamedTuple
+from urllib.parse import urlsplit
 
 _VAULT: Final = re.compile(r"https://[^/\s]+/secrets/[A-Za-z0-9-]{1,127}(/[0-9a-f]{32})?/?")
 _UNFILLED: Final = re.compile(r"\$[A-Z_][A-Z0-9_]*|os\.environ/\w+")  # as shells and LiteLLM name one
+_VAULTS: Final = (".vault.azure.net", ".vault.azure.cn", ".vault.usgovcloudapi.net")
 UNRESOLVED: Final = "@Microsoft.KeyVault("  # App Service puts the secret in its place, if it may read it
 
 
@@ -24,6 +26,11 @@ def reference(text: str) -> Reference | None:
     if kind == "keyring":
         return Reference("keyring", name)
     return Reference("vault", text.rstrip("/")) if _VAULT.fullmatch(text) else None
+
+
+def is_at_azure(vault_url: str) -> bool:
+    """Whether a token for vaults may be sent there: not to whoever has a name that looks like one."""
+    return (urlsplit(vault_url).hostname or "").endswith(_VAULTS)
 
 
 def fault_of(secret: str) -> str | None:

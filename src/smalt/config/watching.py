@@ -6,15 +6,13 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
-from smalt.errors import ConfigurationError
-
 LOOK_S: Final = 1.0
 
 logger = logging.getLogger("smalt.config")
 
 
 class Watch:
-    """A thread that looks once a second. `reload` may raise ConfigurationError: it is logged."""
+    """A thread that looks once a second. What `reload` raises is logged."""
 
     def __init__(self, reload: Callable[[], None]) -> None:
         self._reload = reload
@@ -49,7 +47,7 @@ class Watch:
             self._seen, self._asked = seen, False
             try:
                 self._reload()
-            except ConfigurationError as error:
+            except Exception as error:  # noqa: BLE001  whatever it is, the next change may mend it
                 logger.warning("the changed configuration cannot be used; the old one stays: %s", error)
             else:
                 logger.info("the changed configuration is in force")

@@ -77,7 +77,16 @@ class BlockingConnections:
                 return plug
             plug.connection.kill()
 
+    def _sweep(self) -> None:
+        """Those to origins that nobody asks any more are never looked at again."""
+        now = time.monotonic()
+        with self._lock:
+            old = [plug for idle in self._idle.values() for plug in idle if not plug.connection.usable(now)]
+        for plug in old:
+            plug.connection.kill()
+
     def _connect(self, origin: Origin, connect_s: float) -> "Plug":
+        self._sweep()
         with connecting(origin, connect_s):
             sock = self._open(origin, connect_s)
         plug = Plug(sock, origin, self._put_back, self._forget)

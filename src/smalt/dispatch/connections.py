@@ -77,7 +77,14 @@ class Connections:
             connection.kill()
         return None
 
+    def _sweep(self) -> None:
+        """Those to origins that nobody asks any more are never looked at again."""
+        now = time.monotonic()
+        for connection in [one for idle in self._idle.values() for one in idle if not one.usable(now)]:
+            connection.kill()
+
     async def _connect(self, origin: Origin, connect_s: float) -> "Wire":
+        self._sweep()
         with connecting(origin, connect_s):
             async with asyncio.timeout(connect_s):
                 if origin.proxy is not None and origin.tls:

@@ -10,6 +10,7 @@ from smalt.dispatch.run import SendFailed
 from smalt.types import FailureKind
 
 REFUSED_S: Final = 30.0  # for so long a refused credential is not worth another try
+LONGEST_WAIT_S: Final = 15.0  # for a source; others may serve meanwhile
 LOOK_S: Final = 1.0  # how often one is looked at whose source cannot be read
 READ_AGAIN_S: Final = 10.0  # how often the source of a refused one is asked for another
 NEVER: Final = float("-inf")
@@ -146,16 +147,16 @@ class Heads:
         slot = self._current
         renewal = self._worth_waiting_for(slot)
         if renewal is not None:
-            wait([renewal], limit_s)
-        return _best(slot)
+            wait([renewal], min(limit_s, LONGEST_WAIT_S))
+        return self._best(slot)
 
     async def obtain_async(self, limit_s: float) -> Head:
         """The same for event loops."""
         slot = self._current
         renewal = self._worth_waiting_for(slot)
         if renewal is not None:
-            await asyncio.wait([asyncio.wrap_future(renewal)], timeout=limit_s)
-        return _best(slot)
+            await asyncio.wait([asyncio.wrap_future(renewal)], timeout=min(limit_s, LONGEST_WAIT_S))
+        return self._best(slot)
 
     def begin(self) -> None:
         """Read everything that will be needed, without waiting for it."""
@@ -186,13 +187,16 @@ class Heads:
         good = current.head is not None and now < current.credential.good_until_s
         return None if good and not current.was_refused(now) else renewals.get(current)
 
+    def _best(self, current: Slot) -> Head:
+        """The current one, even if it was refused: perhaps it is taken again; else another one. Raises
+        SendFailed."""
+        now = time.monotonic()
+        for slot in (current, *self._slots):
+            if slot.head is not None and now < slot.credential.good_until_s:
+                self._current = slot
+                return slot.head
+        text = current.credential.trouble or "it did not come in time"
+        raise SendFailed(FailureKind.NO_CREDENTIAL, text)
+
     def __reduce__(self) -> NoReturn:
         raise TypeError("a secret stays in its process; build it from the configuration again")
-
-
-def _best(slot: Slot) -> Head:
-    """A refused one, too: perhaps it is taken again. Raises SendFailed."""
-    if slot.head is not None and time.monotonic() < slot.credential.good_until_s:
-        return slot.head
-    text = slot.credential.trouble or "it did not come in time"
-    raise SendFailed(FailureKind.NO_CREDENTIAL, text)

@@ -103,14 +103,41 @@ def test_whatever_a_source_raises_ends_the_reading() -> None:
     assert (kept.text, kept.trouble) == (None, "a fault of ours")
 
 
-def test_a_source_that_still_holds_what_was_refused_is_left_alone() -> None:
-    """One that has something else is not."""
-    kept = Kept(Spring(Reading("one"), Reading("two"), Reading("two")), "the key")
+def test_a_refusal_is_followed_by_one_reading_for_a_while() -> None:
+    """Whatever it gave: tokens always differ. What is over soon is still renewed."""
+    kept = Kept(Spring(Reading("one"), Reading("two"), Reading("three")), "the key")
     done(kept.renew())
     done(kept.renew(afresh=True))
     assert kept.text == "two"
-    done(kept.renew(afresh=True))
     assert kept.renew(afresh=True) is None
+    done(kept.renew())
+    assert kept.text == "three"
+
+
+def test_a_thread_that_cannot_start_is_a_reading_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for it, and the next one works."""
+    kept = Kept(Spring(Reading("one")), "the key")
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        done(kept.renew())
+    assert (kept.text, kept.trouble) == (None, "can't start new thread")
+    monkeypatch.setattr(kept, "_not_before_s", 0.0)
+    done(kept.renew())
+    assert kept.text == "one"
+
+
+def test_what_is_over_when_it_comes_is_no_secret() -> None:
+    """Most likely the clock of this machine is wrong."""
+    kept = Kept(Spring(Reading("one", -3, -1)), "the token")
+    done(kept.renew())
+    assert kept.text is None
+    assert kept.trouble is not None
+    assert "clock" in kept.trouble
+    assert kept.renew() is None
 
 
 def test_a_fixed_secret_never_changes() -> None:

@@ -87,6 +87,15 @@ def test_a_reload_keeps_what_was_read() -> None:
     assert behind(first) is not behind(third)
 
 
+def test_how_often_a_vault_is_read_may_change() -> None:
+    """By a reload."""
+    vaulted = resource(api_keys=[f"{VAULT}/a"])
+    before = secrets()
+    (first,) = before.of("east", vaulted)
+    (second,) = Secrets(KeyVault(refresh_s=5), Network(), {}, before).of("east", vaulted)
+    assert behind(first) is not behind(second)
+
+
 def test_vaults_may_have_an_identity_of_their_own() -> None:
     """It counts before that of the resource."""
     made = Secrets(KeyVault(identity=Identity(kind="cli")), Network(), {})

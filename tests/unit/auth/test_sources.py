@@ -71,6 +71,12 @@ def test_a_token_of_a_function_lives_as_long_as_it_says() -> None:
     assert Function(lambda: "opaque").read(afresh=False) == Reading("opaque", LOOKED_AT_S, ALWAYS)
 
 
+def test_a_function_knows_better_than_a_clock() -> None:
+    """A token that seems to be over is sent all the same, and asked for again soon."""
+    token = jwt(exp=1)
+    assert Function(lambda: token).read(afresh=False) == Reading(token, LOOKED_AT_S)
+
+
 @pytest.mark.parametrize("token", ["opaque", "a.b", "a.b.c", "a.e30.c", jwt(exp="soon"), f"{jwt(exp=1)}.d.e"])
 def test_what_does_not_say_when_it_ends(token: str) -> None:
     """Opaque tokens, encrypted ones, and other people's dots."""

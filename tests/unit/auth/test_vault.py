@@ -21,6 +21,16 @@ def test_one_client_for_each_vault_and_identity() -> None:
     assert vaults.client(VAULT, cli) is not client
 
 
+@pytest.mark.parametrize(
+    "url",
+    ["https://contoso.vaultazure.net", "https://vault.azure.net.evil.example", "https://vault.azure.net"],
+)
+def test_no_token_goes_to_a_name_that_looks_like_a_vault(url: str) -> None:
+    """It would be good for the vaults of its owner."""
+    with pytest.raises(ValueError, match="no Key Vault is there"):
+        Vaults(Network()).client(url, Identity(kind="cli"))
+
+
 def test_an_identity_that_lacks_something_is_told() -> None:
     """With the place of the secret."""
     secret = VaultSecret(f"{VAULT}/secrets/key", Identity(kind="workload_identity"), Vaults(Network()), 60)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from smalt.config.references import Reference, fault_of, reference
+from smalt.config.references import Reference, fault_of, is_at_azure, reference
 
 SECRET = "https://contoso.vault.azure.net/secrets/aoai-key"
 
@@ -28,6 +28,21 @@ SECRET = "https://contoso.vault.azure.net/secrets/aoai-key"
 def test_where_a_secret_is_kept(text: str, kept: Reference | None) -> None:
     """Anything else is the secret itself."""
     assert reference(text) == kept
+
+
+@pytest.mark.parametrize(
+    ("url", "there"),
+    [
+        (SECRET, True),
+        ("https://contoso.vault.azure.cn/secrets/a", True),
+        ("https://contoso.vault.usgovcloudapi.net/secrets/a", True),
+        ("https://contoso.vaultazure.net/secrets/a", False),
+        ("https://vault.azure.net.example/secrets/a", False),
+    ],
+)
+def test_who_may_get_a_token_for_vaults(url: str, there: bool) -> None:
+    """Nobody whose name only looks like a vault's."""
+    assert is_at_azure(url) is there
 
 
 @pytest.mark.parametrize(

@@ -17,12 +17,12 @@ class Reloads:
 
     def __init__(self) -> None:
         self.done = threading.Semaphore(0)
-        self.trouble = False
+        self.trouble: Exception | None = None
 
     def __call__(self) -> None:
         self.done.release()
-        if self.trouble:
-            raise ConfigurationError("resources: at least one resource is required")
+        if self.trouble is not None:
+            raise self.trouble
 
 
 @pytest.fixture
@@ -54,15 +54,18 @@ def test_it_may_be_asked_for(watch: Watch, reloads: Reloads) -> None:
     assert not reloads.done.acquire(timeout=0.05)
 
 
+@pytest.mark.parametrize(
+    "trouble", [ConfigurationError("resources: none"), PermissionError("resources: may not be read")]
+)
 def test_trouble_is_logged_and_it_goes_on(
-    watch: Watch, reloads: Reloads, caplog: pytest.LogCaptureFixture
+    watch: Watch, reloads: Reloads, caplog: pytest.LogCaptureFixture, trouble: Exception
 ) -> None:
-    """What was in force stays."""
-    reloads.trouble = True
+    """What was in force stays, whatever it was."""
+    reloads.trouble = trouble
     with caplog.at_level(logging.WARNING, "smalt.config"):
         watch.now()
         assert reloads.done.acquire(timeout=5)
-        reloads.trouble = False
+        reloads.trouble = None
         watch.now()
         assert reloads.done.acquire(timeout=5)
     (message,) = caplog.messages

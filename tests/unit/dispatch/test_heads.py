@@ -105,6 +105,15 @@ def test_the_first_key_is_tried_again_after_a_while(now: list[float]) -> None:
     assert carried(heads) == "a"
 
 
+def test_a_key_that_cannot_be_read_gives_way_to_the_other() -> None:
+    """Only after its source was waited for."""
+    missing, good = Key(None, "found"), Key("b")
+    heads = made(missing, good)
+    assert heads.at_once(time.monotonic()) is None
+    assert carried(heads) == "b"
+    assert missing.renewals == [False]
+
+
 def test_a_single_key_stays() -> None:
     """There is nothing to turn to, and perhaps it is taken again."""
     heads = made(Key("a"))
