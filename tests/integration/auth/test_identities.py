@@ -12,6 +12,7 @@ from tests.integration.emulator.identity.conftest import Azure
 
 import smalt
 from smalt import Fleet
+from smalt.auth import kept
 
 HELLO: Any = [{"role": "user", "content": "hello there"}]
 
@@ -184,6 +185,21 @@ def test_without_a_token_others_serve(azure_world: Azure, settings_of: Written) 
     assert (failed.failure.kind, failed.fate) == ("no_credential", "not_sent")
     assert "AADSTS7000215" in failed.failure.text
     assert "wr0ng-secret" not in failed.failure.text
+
+
+def test_a_rotated_client_secret_is_taken(
+    azure_world: Azure, settings_of: Written, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From its file, as soon as the source is asked again; nothing is restarted."""
+    monkeypatch.setattr(kept, "FIRST_PAUSE_S", 0.0)
+    file = tmp_path / "secret"
+    file.write_text("0ld-secret")
+    identity = application(azure_world, client_secret=f"file:{file}")
+    fleet = Fleet(settings_of({"east": {"identity": identity}}))
+    with pytest.raises(openai.AuthenticationError, match="AADSTS7000215"):
+        ask(fleet)
+    file.write_text("app-secret")
+    assert ask(fleet)
 
 
 def test_a_role_that_lacks_is_no_reason_for_another_token(azure_world: Azure, settings_of: Written) -> None:

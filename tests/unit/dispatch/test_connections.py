@@ -98,6 +98,14 @@ async def test_a_dead_connection_is_not_used_again(net: Net, connections: Connec
     assert len(net.made) == 2
 
 
+async def test_what_nobody_asks_any_more_is_closed(net: Net, connections: Connections) -> None:
+    """Kept connections to origins that settings have dropped, as soon as another one is made."""
+    await asyncio.gather(net.answer(0), ask(connections))
+    net.made[0][0]._idle_since_s -= IDLE_S
+    await asyncio.gather(net.answer(1), ask(connections, Origin("127.0.0.1", 81, tls=False)))
+    assert net.made[0][1].closing
+
+
 async def test_connections_that_are_no_longer_needed_are_closed(net: Net, connections: Connections) -> None:
     """After a burst the surplus ones grow old at the bottom and go, one per request."""
     asking = [asyncio.ensure_future(ask(connections)) for _ in range(3)]
