@@ -61,11 +61,11 @@ def assemble(
     frozen, timeouts, cache = freeze(settings), settings.timeouts, settings.cache
     specs, filled_in = budgets(settings), defaults(settings)
     if before is None:
-        totals, lock, engine = Totals(), None, Engine(frozen)
+        totals, engine = Totals(), Engine(frozen)
         spent = Budgets(specs)
     else:
-        totals, lock = before.totals, before.dispatcher.lock
-        with lock:
+        totals = before.totals
+        with before.dispatcher.lock:
             engine = Engine(frozen, before.dispatcher.engine.registry)
             spent = Budgets(specs, before.dispatcher.budgets)
     totals.provision(_provisioned(settings))
@@ -77,7 +77,7 @@ def assemble(
             (totals, log_trouble, *sinks),
             (log_notice,),
             own_prices(settings),
-            lock,
+            before.dispatcher if before else None,
             budgets=spent if specs else None,
             profiles=Profiles(filled_in, instructions(settings)),
         ),

@@ -34,8 +34,9 @@ class Facts(Struct, frozen=True, gc=False):
     `vision`. `names_tools`: tools are offered, or were called before. `affinity`: equal for requests that
     gain from the same upstream's prompt cache, None if the prompt is too short to be cached. `resource`: the
     only one that can answer, because ids in the request belong to it. `bound`: they belong to one resource,
-    and which one is not known. `repeatable`: sending it twice creates nothing twice. `instructions`: what an
-    agent says before the caller, None if it says nothing.
+    and which one is not told. `builds_on`: the response before this one, None if none is named. `repeatable`:
+    sending it twice creates nothing twice. `instructions`: what an agent says before the caller, None if it
+    says nothing.
     """
 
     operation: Operation
@@ -50,6 +51,7 @@ class Facts(Struct, frozen=True, gc=False):
     affinity: int | None = None
     resource: str | None = None
     bound: bool = False
+    builds_on: str | None = None
     repeatable: bool = True
     instructions: str | None = None
 

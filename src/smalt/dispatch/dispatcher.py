@@ -8,6 +8,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import TypeVar
 
+import msgspec
 from msgspec import Struct
 
 from smalt.core.budgets import Budgets, Hold
@@ -16,6 +17,7 @@ from smalt.core.decision import Decision
 from smalt.core.engine import Engine
 from smalt.core.settings import UpstreamSpec
 from smalt.core.upstream import UpstreamStatus
+from smalt.dispatch.origins import Origins
 from smalt.errors import BudgetExceeded
 from smalt.exclusive import Exclusive
 from smalt.types import AttemptRecord, CallRecord, Facts, Failure, Fate, Notice, QuotaHints, Usage
@@ -71,7 +73,7 @@ class Dispatcher:
     """Opens calls. Safe for threads and event loops: one lock around every engine and call method, and
     under it no I/O, no log, no await. `sinks` are told each ended call, `notice_sinks` what happens to
     upstreams, outside the lock; they must return quickly and not raise. `own_prices`: by model, in place of
-    the list prices. `lock`: that of a dispatcher this one replaces, whose engine had the same registry.
+    the list prices. `before`: the dispatcher this one replaces, whose engine has the same registry.
     `budgets`: None if there are none. `profiles`: what doors add to the facts of requests.
     """
 
@@ -81,18 +83,19 @@ class Dispatcher:
         sinks: Sequence[Sink] = (),
         notice_sinks: Sequence[NoticeSink] = (),
         own_prices: Mapping[str, TokenPrice] = MappingProxyType({}),
-        lock: Exclusive | None = None,
+        before: "Dispatcher | None" = None,
         *,
         budgets: Budgets | None = None,
         profiles: Profiles = NO_PROFILES,
     ) -> None:
         self._engine = engine
-        self._lock = lock or Exclusive()
+        self._lock = before.lock if before else Exclusive()
         self._sinks = tuple(sinks)
         self._notice_sinks = tuple(notice_sinks)
         self._own_prices = own_prices
         self.budgets = budgets
         self.profiles = profiles
+        self.origins: Origins = before.origins if before else Origins()
 
     def open(
         self,
@@ -184,6 +187,8 @@ class OpenCall:
         self._started_s = time.monotonic()
         self._ended = False
         self._hold: Hold | None = None
+        if facts.builds_on is not None and facts.resource is None:
+            facts = msgspec.structs.replace(facts, resource=dispatcher.origins.of(facts.builds_on))
         unit = random.random()  # noqa: S311, TID251  this is the edge that supplies the jitter
         self._call = dispatcher.do(
             lambda now: dispatcher.engine.open_call(
@@ -232,6 +237,11 @@ class OpenCall:
         self._dispatcher.do(lambda now: self._call.record(failure, now, hints))
         if failure is None:
             self._first_byte_s = time.monotonic() - self._started_s
+
+    def keeps(self, response_id: str | None) -> None:
+        """The resource that answers keeps this response: what builds on it must go there."""
+        if response_id is not None and self.upstream is not None:
+            self._dispatcher.origins.note(response_id, self.upstream.resource)
 
     def finish(self, usage: Usage, *, estimated: bool = False, error: str | None = None) -> None:
         """The answer has ended. `error`: code of the error if it broke off. May come from a finalizer."""

@@ -12,11 +12,11 @@ import msgspec
 from smalt.core.call import Fail, Relay, Send, Wait
 from smalt.dispatch.dispatcher import OpenCall
 from smalt.redact import HIDDEN, secrets_of
-from smalt.types import Failure, FailureKind, Usage
+from smalt.types import Failure, FailureKind, Operation, Usage
 from smalt.wire.classify import classify
 from smalt.wire.hints import read_hints
 from smalt.wire.tool_names import Renamed, restore
-from smalt.wire.usage import read_usage
+from smalt.wire.usage import read_id, read_usage
 
 UPSTREAM_IDS = frozenset({b"apim-request-id", b"x-request-id"})  # support asks for the first
 if TYPE_CHECKING:
@@ -180,6 +180,8 @@ def _record(call: OpenCall, answer: Answer[StreamT]) -> None:
     if failure is not None and failure.kind is FailureKind.CREDENTIAL and answer.head is not None:
         failure = _turned(failure, answer.head)
     call.record(failure, read_hints(answer.headers))
+    if failure is None and answer.stream is None and call.facts.operation is Operation.RESPONSES:
+        call.keeps(read_id(answer.body))
 
 
 def _hidden(failure: Failure, answer: Answer[StreamT], head: "Head") -> Failure:

@@ -71,6 +71,7 @@ class WatchedStream:
 
     def leave(self) -> None:
         """The caller takes no more; some stop reading at the end mark, which is no loss."""
+        self._call.keeps(self._watch.response_id)
         if self._watch.ended:
             self._finish()
         else:
@@ -91,6 +92,7 @@ class WatchedStream:
     def _finish(self, error: str | None = None) -> None:
         if error is None and self._watch.error is not None:
             error = str(self._watch.error.kind)
+        self._call.keeps(self._watch.response_id)
         self._call.finish(self._spent(), estimated=self._watch.usage is None, error=error)
 
     def _spent(self) -> Usage:

@@ -64,6 +64,10 @@ class _Body(msgspec.Struct):
         """Builds on what the service keeps."""
         return False
 
+    def builds_on(self) -> str | None:
+        """The response before this one."""
+        return None
+
 
 class _Chat(_Body):
     prompt: msgspec.Raw = msgspec.field(default=_NOTHING, name="messages")
@@ -103,6 +107,9 @@ class _Responses(_Body):
     def bound(self) -> bool:
         return bool(self.previous_response_id) or self.conversation != _NULL
 
+    def builds_on(self) -> str | None:
+        return self.previous_response_id or None
+
 
 _DECODE: dict[Operation, Callable[[bytes], _Body]] = {
     Operation.CHAT: msgspec.json.Decoder(_Chat).decode,
@@ -136,6 +143,7 @@ def read_facts(asked: Asked, body: bytes) -> Facts:
         names_tools=offers_tools or not parts.isdisjoint(_CALLS),
         affinity=_affinity(fields),
         bound=fields.bound() or _REFERENCE in parts,
+        builds_on=fields.builds_on(),
         repeatable=fields.repeatable(),
     )
 

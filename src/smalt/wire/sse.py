@@ -58,6 +58,7 @@ class _Event(msgspec.Struct):
 
 
 class _Response(msgspec.Struct):
+    id: Any = None
     usage: Any = None
     service_tier: Any = None
     error: Any = None
@@ -75,7 +76,7 @@ class StreamWatch:
     `usage`: as reported, None so far. `ended`: a finish reason, `[DONE]`, a final event or an error has
     passed. `content_seen`: more than preamble has come: a part of the answer, its regular end, or what cannot
     be read. `error`: the first error that came as an event; of a response that failed without a word only
-    after `rest`.
+    after `rest`. `response_id`: of a response, None so far.
     """
 
     def __init__(self, *, hide_usage: bool = False, keep_text: bool = True) -> None:
@@ -83,6 +84,7 @@ class StreamWatch:
         self.ended = False
         self.content_seen = False
         self.error: Failure | None = None
+        self.response_id: str | None = None
         self._hide_usage = hide_usage
         self._keeps_bytes = LONGEST_TEXT if keep_text else 0
         self._failed = False
@@ -197,6 +199,9 @@ class StreamWatch:
     def _note_typed(self, kind: str, event: _Event, data: bytes) -> None:
         if kind.endswith(".delta"):
             self._note_said(event.delta, shown=kind == "response.output_text.delta")
+        elif kind == "response.created":
+            made = _decode_response(event.response).id
+            self.response_id = made if isinstance(made, str) else None
         elif kind in _ENDS:
             self.ended = True
             self._failed |= kind == "response.failed"

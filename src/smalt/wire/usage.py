@@ -1,4 +1,4 @@
-"""Token counts as upstreams report them."""
+"""Token counts as upstreams report them, and what they call their answers."""
 
 from typing import Annotated, Any
 
@@ -51,6 +51,21 @@ class ReportedUsage(msgspec.Struct):
             if isinstance(service_tier, str) and service_tier != "default"
             else None,
         )
+
+
+class _Named(msgspec.Struct):
+    id: str | None = None
+
+
+_decode_name = msgspec.json.Decoder(_Named).decode
+
+
+def read_id(body: bytes) -> str | None:
+    """The id of a whole JSON answer, None if it has none."""
+    try:
+        return _decode_name(body).id
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 class _Answer(msgspec.Struct):

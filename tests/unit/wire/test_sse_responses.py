@@ -315,3 +315,11 @@ def test_usage_of_a_long_event_is_not_guessed(end: dict[str, Any]) -> None:
     """What stands in a text, cannot be read or is too far from the end counts for nothing."""
     watch = in_pieces(event("response.completed", response={"output": LONG, **end}), 1_000)
     assert (watch.ended, watch.usage) == (True, None)
+
+
+@pytest.mark.parametrize(("made", "told"), [({"id": "resp_1"}, "resp_1"), ({"id": 7}, None), ({}, None)])
+def test_a_stream_tells_what_its_response_is_called(made: dict[str, object], told: str | None) -> None:
+    """As soon as it is made."""
+    watch = StreamWatch()
+    watch.feed(event("response.created", response=made))
+    assert watch.response_id == told

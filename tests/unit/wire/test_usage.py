@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from smalt.types import Usage
-from smalt.wire.usage import read_usage
+from smalt.wire.usage import read_id, read_usage
 
 
 def reported(**usage: Any) -> Usage | None:
@@ -110,3 +110,19 @@ def test_a_truncated_answer_is_told(body: bytes) -> None:
     """An answer that is no whole JSON object is an error, so that it can be tried elsewhere."""
     with pytest.raises(ValueError, match=r".+"):
         read_usage(body)
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        (b'{"id":"resp_1","object":"response"}', "resp_1"),
+        (b'{"object":"response"}', None),
+        (b'{"id":1}', None),
+        (b"[]", None),
+        (b"{", None),
+        (b'{"id":"\xff"}', None),
+    ],
+)
+def test_what_an_answer_is_called(body: bytes, named: str | None) -> None:
+    """None where it does not say."""
+    assert read_id(body) == named

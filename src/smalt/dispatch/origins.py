@@ -1,0 +1,27 @@
+"""Which resource keeps which response, as far as this process has seen: what builds on one goes there."""
+
+import threading
+from collections import OrderedDict
+from typing import Final
+
+MOST: Final = 4_096
+
+
+class Origins:
+    """The responses made last. Safe for threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._resources: OrderedDict[str, str] = OrderedDict()
+
+    def note(self, response_id: str, resource: str) -> None:
+        with self._lock:
+            self._resources[response_id] = resource
+            self._resources.move_to_end(response_id)
+            if len(self._resources) > MOST:
+                self._resources.popitem(last=False)
+
+    def of(self, response_id: str) -> str | None:
+        """None if it is not known, or no more."""
+        with self._lock:
+            return self._resources.get(response_id)
