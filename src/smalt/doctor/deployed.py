@@ -10,8 +10,8 @@ from smalt.config.upstreams import is_provisioned
 from smalt.doctor.arm import Arm, ArmRefused
 from smalt.doctor.az import Account
 from smalt.doctor.findings import Diagnosis, Finding, ok, skipped
+from smalt.doctor.model_names import meant
 from smalt.doctor.tokens import NoToken
-from smalt.wire.models import infer_model, model_data
 
 TPM_PER_UNIT = 1_000  # of the capacity of deployments that are paid by token
 
@@ -127,20 +127,18 @@ def of_deployment(subject: str, spec: Deployment, found: Deployed, account: Acco
 
 
 def _model(subject: str, spec: Deployment, found: Deployed, account: Account) -> Iterator[Finding]:
-    wanted = model_data(spec.model)
-    name = wanted.name if wanted else infer_model(spec.model)
+    name, version = meant(spec.model)
     if name is None or not found.model:
         return  # `model` is a word of one's own
-    served = model_data(found.model)
-    if (served.name if served else found.model) != name:
+    # ARM's gpt-4 in version turbo-2024-04-09 is what others call gpt-4-turbo
+    if name not in (found.model.lower(), meant(found.model)[0], meant(f"{found.model}-{found.version}")[0]):
         cause = f"callers who ask for {spec.model} get answers of {found.model}"
         mend = (f"model: {found.model}   # if that is what was wanted", *_create(account, found, name))
         yield Diagnosis("deployment", "other_model", cause, mend).fault(
-            subject, f"{spec.model} here, {found.model} in Azure"
+            subject, f"{spec.model} here, {found.model} {found.version} in Azure"
         )
         return
-    version = spec.model.removeprefix(name).removeprefix("-")
-    if version and found.version and version != found.version:
+    if version and found.version and not found.version.endswith(version):
         cause = "Azure has upgraded it, or it was made with another version"
         mend = (
             f"model: {found.model}-{found.version}   # if that is what was wanted",

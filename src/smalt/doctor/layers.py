@@ -6,7 +6,7 @@ from smalt.config.environment import VARIABLES
 from smalt.config.schema import Settings
 from smalt.doctor.credentials import is_proxy
 from smalt.doctor.findings import Diagnosis, Finding
-from smalt.wire.models import infer_model, model_data
+from smalt.doctor.model_names import meant, named
 
 _CAUSE = "callers get answers of another model than the name tells, at another price"
 
@@ -22,8 +22,8 @@ def _names(settings: Settings) -> Iterator[Finding]:
     """A deployment whose name tells one model while its settings say another."""
     for resource_name, resource in settings.resources.items():
         for name, spec in resource.deployments.items():
-            told, meant = infer_model(name.rpartition("/")[2]), model_data(spec.model)
-            if told and meant and told != meant.name:
+            told, model = meant(name)[0], named(spec.model)[0]
+            if told and model and told != model:
                 mend = (f"model: {told}   # or another deployment",)
                 yield Diagnosis("deployment", "name_tells_other_model", _CAUSE, mend).warning(
                     f"{resource_name}/{name}", f"the name tells {told}, model is {spec.model}"

@@ -16,12 +16,12 @@ from smalt.doctor.checkup import LIMIT_S, Tell, no_end, patients
 from smalt.doctor.credentials import is_proxy
 from smalt.doctor.examination import Examination
 from smalt.doctor.findings import Area, Diagnosis, Finding, ok
+from smalt.doctor.model_names import named
 from smalt.doctor.questions import place
 from smalt.doctor.silence import heard, of_silence
 from smalt.doctor.surroundings import Surroundings
 from smalt.doctor.together import Unfinished, together
 from smalt.wire.classify import classify
-from smalt.wire.models import model_data
 
 Path = Literal["azure", "proxy", "openai"]
 Provider = Literal["azure", "openai", "unknown"]
@@ -139,11 +139,11 @@ def _of_model(subject: str, resource: Resource, deployment: str, answer: Answer,
     """Whether the model that answered is the one that is configured; a name nobody knows proves nothing."""
     told = answer.json
     name = str(told.get("model", "")) if isinstance(told, dict) else ""
-    served, wanted = model_data(name.rpartition("/")[2]), resource.deployments[deployment].model
-    meant = model_data(wanted)
-    if served and meant and served.name != meant.name:
+    wanted = resource.deployments[deployment].model
+    served, configured = named(name)[0], named(wanted)[0]
+    if served and configured and served != configured:
         cause = "the layers disagree: what is configured under this name is not what answers"
-        mend = (f"model: {served.name}   # in smalt.yaml, or mend the deployment or the proxy's own list",)
+        mend = (f"model: {served}   # in smalt.yaml, or mend the deployment or the proxy's own list",)
         return Diagnosis("deployment", "other_model", cause, mend).fault(
             subject, f"{wanted} is configured, {name} answers"
         )
