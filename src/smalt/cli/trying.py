@@ -22,6 +22,7 @@ _MISSING = {
 _WHERE = {
     "none": "[green]no fault[/]",
     "network": "The fault is in the [red]network[/]",
+    "smalt": "The fault is in [red]smalt itself[/]",
     "azure": "The fault is in the [red]Azure config[/]",
     "proxy": "The fault is in the [red]proxy config[/]",
     "openai": "The fault is in the [red]OpenAI config[/]",

@@ -6,6 +6,7 @@ from urllib.parse import SplitResult, urlsplit
 
 EXAMPLE = "https://contoso.openai.azure.com"
 _HOST = re.compile(r"[a-z0-9_]([a-z0-9._-]*[a-z0-9])?|[0-9a-f:.]*:[0-9a-f:.]*")
+_LABELS = re.compile(r"[^.]{1,63}(\.[^.]{1,63})*")  # RFC 1035, 2.3.4
 _PASTED = re.compile(r"/+openai(/.*)?$", re.IGNORECASE)
 _AZURE_HOST = re.compile(r".*\.(azure\.com|azure\.us|azure\.cn|microsoft\.com)")
 
@@ -55,6 +56,11 @@ def _split(endpoint: str) -> SplitResult:
         raise ValueError("the URL must not hold a user name or password; keys go to api_keys")
     if not _HOST.fullmatch(url.hostname):
         raise ValueError(f"the URL's host is not valid; expected something like {EXAMPLE}")
+    if not _LABELS.fullmatch(url.hostname):
+        raise ValueError(
+            "the URL's host has two dots in a row, or more than 63 characters between dots; "
+            f"expected something like {EXAMPLE}"
+        )
     return url
 
 

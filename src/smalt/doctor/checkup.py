@@ -1,9 +1,11 @@
 """`smalt doctor`: every probe, in an order in which the first fault is the one to mend."""
 
 import ssl
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import chain
+from pathlib import Path
 from typing import Final
 
 from smalt.config.network import ca_pem
@@ -42,9 +44,10 @@ def check_up(settings: Settings, around: Surroundings, tell: Tell = lambda _: No
     for finding in found:
         tell(finding)
     examinations = {patient.name: Examination(patient) for patient in patients(settings, around)}
+    jobs = {name: one.findings for name, one in examinations.items()}
     by_resource: dict[str, list[Finding]] = {name: [] for name in examinations}
     try:
-        for name, finding in together({n: one.findings for n, one in examinations.items()}, LIMIT_S):
+        for name, finding in together(jobs, LIMIT_S, doctor_failed):
             by_resource[name].append(finding)
             tell(finding)
     except Unfinished as late:
@@ -95,6 +98,17 @@ def no_end(name: str, limit_s: float) -> Finding:
     """Of a resource whose examination takes too long."""
     return Diagnosis("connection", "no_end", "it answers too slowly to be examined", LOOK).fault(
         name, f"no end within {limit_s:.0f} s"
+    )
+
+
+def doctor_failed(name: str, error: Exception) -> Finding:
+    """Of a resource whose examination raised something."""
+    *_, last = traceback.extract_tb(error.__traceback__) or [None]
+    where = f" ({Path(last.filename).name}:{last.lineno})" if last else ""
+    cause = "that is a fault of smalt, not of the settings; of the rest of this resource nothing is known"
+    mend = ("report it, with this line and the version of smalt",)
+    return Diagnosis("doctor", "doctor_failed", cause, mend).fault(
+        name, f"the examination broke off: {type(error).__name__}: {error}{where}"
     )
 
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from smalt.config.network import proxy_for
 from smalt.dispatch.proxy import Proxy, Tunnel
 from smalt.dispatch.target import Origin
-from smalt.doctor.surroundings import Surroundings
+from smalt.doctor.surroundings import Surroundings, naming
 
 
 def way_to(url: str, around: Surroundings) -> "Way":
@@ -69,7 +69,8 @@ def _first(hosts: tuple[str, ...], port: int, timeout_s: float) -> socket.socket
             return socket.create_connection((host, port), timeout=timeout_s)
         except OSError:
             continue
-    return socket.create_connection((hosts[-1], port), timeout=timeout_s)
+    with naming(hosts[-1]):
+        return socket.create_connection((hosts[-1], port), timeout=timeout_s)
 
 
 def _tunnel(sock: socket.socket, way: Way, proxy: Proxy) -> None:

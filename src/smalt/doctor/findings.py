@@ -24,6 +24,7 @@ Area = Literal[
     "clock",
     "prices",
     "control plane",
+    "doctor",
 ]
 
 

@@ -1,7 +1,8 @@
 """What the doctor sees of the machine: the seam that tests put other machines into."""
 
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from importlib.util import find_spec
@@ -11,9 +12,19 @@ from smalt.config.network import Network
 Resolve = Callable[[str], Sequence[str]]
 
 
+@contextmanager
+def naming(host: str) -> Iterator[None]:
+    """What no name can be is told as one that does not exist: Python raises UnicodeError for `a..b`."""
+    try:
+        yield
+    except UnicodeError:
+        raise socket.gaierror(socket.EAI_NONAME, "no host can have this name") from None
+
+
 def addresses(host: str) -> Sequence[str]:
     """Of a host, in the order of the system. Raises socket.gaierror."""
-    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    with naming(host):
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 

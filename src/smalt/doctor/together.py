@@ -27,18 +27,30 @@ class _Item(Generic[T]):
 @dataclass(frozen=True, slots=True)
 class _End:
     job: str
-    error: BaseException | None = None
 
 
-def together(jobs: Mapping[str, Callable[[], Iterable[T]]], limit_s: float) -> Iterator[tuple[str, T]]:
-    """What the jobs yield, as it comes, with the name of the job. What a job raises is raised here.
+def together(
+    jobs: Mapping[str, Callable[[], Iterable[T]]], limit_s: float, failed: Callable[[str, Exception], T]
+) -> Iterator[tuple[str, T]]:
+    """What the jobs yield, as it comes, with the name of the job.
 
-    `limit_s`: after which Unfinished is raised, all else having been told. The threads are daemons, so that
-    Ctrl-C ends the process although one of them waits for a server.
+    `limit_s`: after which Unfinished is raised, all else having been told. `failed`: makes the last of a job
+    that raised; the others go on. The threads are daemons, so that Ctrl-C ends the process although one of
+    them waits for a server.
     """
     came: queue.SimpleQueue[_Item[T] | _End] = queue.SimpleQueue()
+
+    def run(name: str, job: Callable[[], Iterable[T]]) -> None:
+        try:
+            for item in job():
+                came.put(_Item(name, item))
+        except Exception as error:  # noqa: BLE001  # whatever it is, the other jobs have theirs to say
+            came.put(_Item(name, failed(name, error)))
+        finally:
+            came.put(_End(name))
+
     for name, job in jobs.items():
-        threading.Thread(target=_run, args=(name, job, came), name=f"doctor {name}", daemon=True).start()
+        threading.Thread(target=run, args=(name, job), name=f"doctor {name}", daemon=True).start()
     waiting, until = set(jobs), time.monotonic() + limit_s
     while waiting:
         try:
@@ -48,17 +60,5 @@ def together(jobs: Mapping[str, Callable[[], Iterable[T]]], limit_s: float) -> I
         match told:
             case _Item(name, value):
                 yield name, value
-            case _End(name, None):
+            case _End(name):
                 waiting.discard(name)
-            case _End(_, error):
-                raise error or AssertionError
-
-
-def _run(name: str, job: Callable[[], Iterable[T]], came: "queue.SimpleQueue[_Item[T] | _End]") -> None:
-    try:
-        for item in job():
-            came.put(_Item(name, item))
-    except BaseException as error:  # noqa: BLE001  # raised again where it is waited for
-        came.put(_End(name, error))
-    else:
-        came.put(_End(name))

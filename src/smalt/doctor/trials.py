@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from smalt.config.schema import Resource, Settings
 from smalt.doctor import access
 from smalt.doctor.asking import CLOSED, Answer
-from smalt.doctor.checkup import LIMIT_S, Tell, no_end, patients
+from smalt.doctor.checkup import LIMIT_S, Tell, doctor_failed, no_end, patients
 from smalt.doctor.credentials import is_proxy
 from smalt.doctor.examination import Examination
 from smalt.doctor.findings import Area, Diagnosis, Finding, ok
@@ -68,7 +68,11 @@ def try_out(
     }
     found: dict[str, list[Trial]] = {name: [] for name in trials}
     try:
-        for name, trial in together({name: one.trials for name, one in trials.items()}, 2 * LIMIT_S):
+        for name, trial in together(
+            {name: one.trials for name, one in trials.items()},
+            2 * LIMIT_S,
+            lambda name, error: trials[name].trial(doctor_failed(name, error)),
+        ):
             found[name].append(trial)
             tell(trial.finding)
     except Unfinished as late:
@@ -162,12 +166,13 @@ def _provider(resource: Resource, deployment: str) -> Provider:
             return "unknown"
 
 
-Where = Literal["none", "network", "azure", "proxy", "openai"]
+Where = Literal["none", "network", "smalt", "azure", "proxy", "openai"]
 
 
 @dataclass(frozen=True, slots=True)
 class Conclusion:
-    """`where`: in whose configuration the fault is, or in the network. `why`: what that follows from."""
+    """`where`: in whose configuration the fault is, or in the network or smalt itself. `why`: what that
+    follows from."""
 
     where: Where
     why: str
@@ -175,9 +180,14 @@ class Conclusion:
 
 def conclude(trials: Sequence[Trial]) -> Conclusion:
     """Where the fault is, from who answered on which way."""
-    failed = [trial for trial in trials if not trial.answered]
-    if not failed:
+    unanswered = [trial for trial in trials if not trial.answered]
+    if not unanswered:
         return Conclusion("none", "every deployment answers on every way")
+    failed = [trial for trial in unanswered if trial.finding.area != "doctor"]
+    if not failed:
+        return Conclusion(
+            "smalt", f"{_names(unanswered)} could not be tried to the end; what was tried answers"
+        )
     refused = [trial for trial in failed if not trial.on_the_way]
     if not refused:
         return Conclusion("network", f"{_names(failed)} cannot be reached; what was reached answers")

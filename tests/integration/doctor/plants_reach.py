@@ -12,6 +12,11 @@ def host_that_does_not_exist(world: World) -> Resources:
     return {"east": world.azure.east(endpoint="https://contoso-east.invalid")}
 
 
+@plant("file", "unusable_settings", "cannot start")
+def host_with_two_dots(world: World) -> Resources:
+    return {"east": world.azure.east(endpoint="https://contoso..openai.azure.com")}
+
+
 @plant("connection", "connection_refused", "nothing listens")
 def port_that_is_closed(world: World) -> Resources:
     return {"east": world.azure.east(endpoint=f"https://127.0.0.1:{world.closed_port}")}
@@ -60,6 +65,14 @@ def proxy_that_is_down(world: World) -> Resources:
     azure = world.azure
     azure.names[SUBDOMAIN] = ["20.1.2.3"]
     azure.patch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{world.closed_port}")
+    return {"east": azure.east(endpoint=f"https://{SUBDOMAIN}:{azure.port('east')}")}
+
+
+@plant("proxy", "proxy_unreachable", "the proxy itself")
+def proxy_that_no_name_can_be(world: World) -> Resources:
+    azure = world.azure
+    azure.names[SUBDOMAIN] = ["20.1.2.3"]
+    azure.patch.setenv("HTTPS_PROXY", "http://proxy..contoso.com:3128")
     return {"east": azure.east(endpoint=f"https://{SUBDOMAIN}:{azure.port('east')}")}
 
 

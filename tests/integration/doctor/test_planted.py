@@ -1,11 +1,12 @@
 """Misconfigurations on purpose: each is named exactly, and nothing else is accused beside it."""
 
 import threading
+from collections.abc import Sequence
 from datetime import date
 
 import pytest
 from tests.integration.doctor import plants_admission, plants_deployments, plants_machine, plants_reach
-from tests.integration.doctor.conftest import Azure
+from tests.integration.doctor.conftest import SUBDOMAIN, Azure
 from tests.integration.doctor.planting import PLANTS, Plant, World
 
 from smalt.emulator.testing import Handle
@@ -30,6 +31,24 @@ def test_each_is_named_exactly(plant: Plant, azure: Azure, plain_server: Handle,
 def test_there_are_enough() -> None:
     """Thirty were promised."""
     assert len(PLANTS) >= 30
+
+
+def test_a_fault_of_smalt_itself_is_a_finding(azure: Azure) -> None:
+    """Of the resource it came up with; the others are examined all the same."""
+
+    def resolve(host: str) -> Sequence[str]:
+        if host == SUBDOMAIN:
+            raise LookupError("nobody thought of this")
+        return ["127.0.0.1"]
+
+    azure.around["resolve"] = resolve
+    east = azure.east(endpoint=f"https://{SUBDOMAIN}:{azure.port('east')}")
+    findings = azure.findings({"east": east, "sweden": azure.sweden()})
+    (fault,) = [finding for finding in findings if finding.verdict == "fault"]
+    assert (fault.subject, fault.area, fault.code) == ("east", "doctor", "doctor_failed")
+    assert "LookupError: nobody thought of this (test_planted.py:" in fault.found
+    assert "report it" in fault.mend[0]
+    assert ("deployment", "sweden/gpt-4o-prod", "ok") in {(f.area, f.subject, f.verdict) for f in findings}
 
 
 def test_no_thread_is_left(azure: Azure) -> None:

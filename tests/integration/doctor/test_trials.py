@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -197,3 +197,21 @@ def test_openai_itself_is_a_way_of_its_own(azure: Azure) -> None:
     around = Surroundings(os.environ, timeout_s=1, resolve=lambda _: ["127.0.0.2"])
     (trial,) = try_out(from_data({"resources": told}), around, ["openai"])
     assert (trial.path, trial.provider, trial.finding.code) == ("openai", "openai", "connection_refused")
+
+
+def test_a_fault_of_smalt_itself_accuses_nobody_else(azure: Azure, litellm: Handle) -> None:
+    """The other ways are tried all the same."""
+
+    def resolve(host: str) -> Sequence[str]:
+        if host == "localhost":
+            raise LookupError("nobody thought of this")
+        return ["127.0.0.1"]
+
+    told = resources(azure, litellm)
+    told["azure"]["endpoint"] = f"https://localhost:{azure.port('east')}"
+    around = Surroundings(os.environ, timeout_s=5, resolve=resolve)
+    trials = try_out(from_data({"resources": told}), around, PATHS)
+    assert [trial.finding.code for trial in trials] == ["doctor_failed", "", ""]
+    assert conclude(trials) == Conclusion(
+        "smalt", "azure could not be tried to the end; what was tried answers"
+    )

@@ -47,6 +47,7 @@ def test_every_pasted_form_of_an_azure_endpoint_gives_the_same_base(pasted: str)
         ("http://127.0.0.1:8080/openai", "http://127.0.0.1:8080"),
         ("http://localhost:8080", "http://localhost:8080"),
         ("http://[::1]:8080/", "http://[::1]:8080"),
+        (f"https://{'a' * 63}.contoso.com/", f"https://{'a' * 63}.contoso.com"),
     ],
 )
 def test_only_azures_own_hosts_lose_their_whole_path(pasted: str, base: str) -> None:
@@ -80,6 +81,8 @@ def test_http_to_another_host_needs_permission() -> None:
         ("https://contoso.com:port", "expected a URL"),
         ("https://[::1", "expected a URL"),
         ("https://contoso..$", "host is not valid"),
+        ("https://contoso..openai.azure.com", "two dots in a row"),
+        (f"https://{'a' * 64}.openai.azure.com", "more than 63 characters between dots"),
         ("https://user:password@contoso.com", "must not hold a user name or password"),
     ],
 )

@@ -38,6 +38,8 @@ def trial(path: Path, provider: Provider, failed: Area | None) -> Trial:
         ([("azure", "azure", "name"), ("proxy", "azure", None)], "network"),
         ([("azure", "azure", "tls"), ("proxy", "azure", "connection")], "network"),
         ([("azure", "azure", "name"), ("proxy", "azure", "authentication")], "proxy"),
+        ([("azure", "azure", "doctor"), ("proxy", "azure", None)], "smalt"),
+        ([("azure", "azure", "doctor"), ("proxy", "azure", "name")], "network"),
         ([("openai", "openai", "authentication"), ("azure", "azure", None)], "openai"),
     ],
 )
