@@ -91,14 +91,28 @@ class Examination:
             else:
                 yield error.diagnosis.fault(self.patient.name, error.text)
             return
+        refused = []
         for number, shown in enumerate(credentials):
             if isinstance(shown, Finding):
-                yield replace(shown, subject=self.patient.name)
+                # a first key that cannot be read stays a fault: calls do not turn from it
+                yield self._spare(replace(shown, subject=self.patient.name))
                 continue
             answer = self._knock(self.patient.resource, shown)
             if number == 0:
                 yield from self._clock(answer)
-            yield self._admitted(shown, answer)
+            found = self._admitted(shown, answer)
+            if found.area == "authentication" and found.verdict == "fault":
+                refused.append(found)
+            else:
+                yield found
+        for found in refused:  # calls turn from a refused key to the other one
+            yield self._spare(found)
+
+    def _spare(self, found: Finding) -> Finding:
+        """Of a key that is not needed once another is accepted."""
+        if self.accepted is None:
+            return found
+        return replace(found, verdict="warning", found=f"{found.found}; {self.accepted.label} works")
 
     def _admitted(self, shown: Shown, answer: Answer) -> Finding:
         name = self.patient.name
@@ -112,10 +126,7 @@ class Examination:
             cause = f"tokens for {scope} are accepted here, those for the configured scope are not"
             mend = (f"identity: {{..., scope: {scope}}}",)
             refused = Diagnosis("authentication", "wrong_audience", cause, mend)
-        found = f"{shown.label}: {access.said(answer)}"
-        if self.accepted:
-            return refused.warning(name, f"{found}; the first one works")
-        return refused.fault(name, found)
+        return refused.fault(name, f"{shown.label}: {access.said(answer)}")
 
     def _credentials(self) -> Iterator[Shown | Finding]:
         """Keys, else a token. Raises NoToken."""

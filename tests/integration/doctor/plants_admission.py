@@ -26,6 +26,23 @@ def second_key_that_is_old(world: World) -> Resources:
     return {"east": world.azure.east(api_keys=world.azure.keys("east-key-1", "an-old-key"))}
 
 
+@plant("authentication", "key_refused", "regenerated", is_warning=True)
+def first_key_that_is_old(world: World) -> Resources:
+    return {"east": world.azure.east(api_keys=world.azure.keys("an-old-key", "east-key-1"))}
+
+
+@plant("authentication", "secret_unreadable", "the keyring", is_warning=True)
+def second_key_that_the_keyring_does_not_have(world: World) -> Resources:
+    world.azure.patch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")
+    return {"east": world.azure.east(api_keys=[*world.azure.keys("east-key-1"), "keyring:nothing"])}
+
+
+@plant("authentication", "secret_unreadable", "the keyring")
+def first_key_that_the_keyring_does_not_have(world: World) -> Resources:
+    world.azure.patch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")
+    return {"east": world.azure.east(api_keys=["keyring:nothing", *world.azure.keys("east-key-1")])}
+
+
 @plant("authentication", "key_as_bearer", "api-key only")
 def key_as_token(world: World) -> Resources:
     token = world.azure.key("east-key-1", "TOKEN")

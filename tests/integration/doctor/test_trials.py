@@ -184,6 +184,15 @@ def test_req_4_11_the_commands(azure: Azure, litellm: Handle) -> None:
     assert missing.stderr.startswith("smalt: OpenAI itself is not configured")
 
 
+def test_an_old_key_before_a_good_one(azure: Azure, litellm: Handle) -> None:
+    """Calls get answers by the second: so are the deployments asked."""
+    told = resources(azure, litellm)
+    told["azure"]["api_keys"] = ["an-old-key", "east-key-1"]
+    trials, conclusion = tried(told)
+    assert [trial.answered for trial in trials] == [True, True, True]
+    assert conclusion.where == "none"
+
+
 def test_openai_itself_is_a_way_of_its_own(azure: Azure) -> None:
     """Known by its host; here it plays a part in another's name."""
     told = {
