@@ -6,6 +6,7 @@ event loop leaves it to a thread.
 
 import json
 import re
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
@@ -29,7 +30,7 @@ def get(name: str) -> str:
         secret = backend.get_password(SERVICE, name)
     if secret is None:
         raise ConfigurationError(
-            f"the keyring has no secret named '{name}'; put it there: smalt secrets set {name}"
+            f"the keyring has no secret named '{name}'; put it there: smalt secrets set {shlex.quote(name)}"
         )
     return secret
 

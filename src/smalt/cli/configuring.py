@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -87,7 +88,9 @@ def _text(file: Path, name: str) -> str:
     try:
         return file.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
-        raise ConfigurationError(f"{name}: no such file; make one: smalt init --output {name}") from None
+        raise ConfigurationError(
+            f"{name}: no such file; make one: smalt init --output {shlex.quote(name)}"
+        ) from None
     except UnicodeDecodeError:
         raise ConfigurationError(f"{name} is not UTF-8 text") from None
     except OSError as error:

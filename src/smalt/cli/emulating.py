@@ -3,6 +3,7 @@
 import asyncio
 import json
 import math
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,13 +97,15 @@ def _lines(told: dict[str, Any], written: Path | None) -> list[str]:
     if told["speed"] != 1:
         lines.append(f"Speed: limits and waits are {told['speed']:g} times shorter than Azure's.")
     if ca_file := told["ca_file"]:
-        trust = f"  export SSL_CERT_FILE={ca_file} REQUESTS_CA_BUNDLE={ca_file}"
+        quoted = shlex.quote(ca_file)
+        trust = f"  export SSL_CERT_FILE={quoted} REQUESTS_CA_BUNDLE={quoted}"
         lines += ["", "For clients to trust it (the second is for azure-identity):", trust]
     if example := _curl(told):
         lines += ["", "Try it:", f"  {example}"]
     if written:
-        trust = f"SSL_CERT_FILE={ca_file} " if ca_file else ""
-        lines += ["", "A gateway before it, in another terminal:", f"  {trust}smalt serve --config {written}"]
+        trust = f"SSL_CERT_FILE={shlex.quote(ca_file)} " if ca_file else ""
+        serve = f"  {trust}smalt serve --config {shlex.quote(str(written))}"
+        lines += ["", "A gateway before it, in another terminal:", serve]
     return lines
 
 

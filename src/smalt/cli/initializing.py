@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -131,7 +132,7 @@ def problems_of(output: Path) -> list[str]:
 
 
 def next_steps(output: Path, problems: list[str]) -> list[str]:
-    option = "" if output == Path("smalt.yaml") else f" --config {output}"
+    option = "" if output == Path("smalt.yaml") else f" --config {shlex.quote(str(output))}"
     if problems:
         return [f"{output} is written. Still missing:", *problems, f"Then: smalt check{option}"]
     return [f"{output} is written. Next: smalt check{option}, and smalt serve{option}"]

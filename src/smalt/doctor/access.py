@@ -3,6 +3,7 @@
 Source: Azure OpenAI REST reference, "Configure Azure OpenAI networking" and "… with Microsoft Entra ID".
 """
 
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -124,7 +125,9 @@ def _wrong_tenant(token: Token | None, subject: Subject) -> Diagnosis:
     owner = f"the tenant {home}" if home else "another one"
     cause = f"the token comes from {shown}, the resource belongs to {owner}"
     known = subject.account.subscription
-    find = f"az account show --subscription {known} --query tenantId --output tsv" if known else ""
+    find = (
+        f"az account show --subscription {shlex.quote(known)} --query tenantId --output tsv" if known else ""
+    )
     mend = [
         *([find] if find and not home else []),
         *login(home),

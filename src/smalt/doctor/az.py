@@ -41,24 +41,25 @@ class Account:
         where = ["--name", self.name, "--resource-group", self.group or "GROUP"]
         if self.subscription:
             where += ["--subscription", self.subscription]
-        told = " ".join(["az cognitiveservices account", command, *map(shlex.quote, [*where, *more])])
+        told = f"az cognitiveservices account {command} {shlex.join([*where, *more])}"
         return (told,) if self.group else (self._find("resourceGroup", "GROUP"), told)
 
     def update(self, setting: str) -> tuple[str, ...]:
         """A property that the account's own commands have no option for."""
         found = () if self.id else (self._find("id", "ID"),)
-        return (*found, f"az resource update --ids {self.id or 'ID'} --set properties.{setting}")
+        return (*found, f"az resource update --ids {shlex.quote(self.id or 'ID')} --set properties.{setting}")
 
     def give(self, role: str, object_id: str | None, kind: str) -> tuple[str, ...]:
         """A role on the account; `kind`: ServicePrincipal or User."""
         found = () if self.id else (self._find("id", "ID"),)
-        who = object_id or "OBJECT_ID"
-        command = f"az role assignment create --assignee-object-id {who} --assignee-principal-type {kind}"
-        return (*found, f'{command} --role "{role}" --scope {self.id or "ID"}')
+        who = ["--assignee-object-id", object_id or "OBJECT_ID", "--assignee-principal-type", kind]
+        on_what = ["--role", role, "--scope", self.id or "ID"]
+        return (*found, f"az role assignment create {shlex.join([*who, *on_what])}")
 
     def _find(self, what: str, word: str) -> str:
-        query = f"[?name=='{self.name}'].{what}"
-        return f'az cognitiveservices account list --query "{query}" --output tsv   # {word} of the next line'
+        which = ["--name", self.name, "--resource-type", "Microsoft.CognitiveServices/accounts"]
+        words = [*which, "--query", f"[].{what}", "--output", "tsv"]
+        return f"az resource list {shlex.join(words)}   # {word} of the next line"
 
 
 def account_of(resource: Resource) -> Account:
@@ -74,4 +75,4 @@ def parse_id(azure_id: str) -> Account | None:
 
 
 def login(tenant: str | None) -> Sequence[str]:
-    return (f"az login --tenant {tenant}" if tenant else "az login --tenant TENANT_ID",)
+    return (f"az login --tenant {shlex.quote(tenant or 'TENANT_ID')}",)

@@ -1,5 +1,6 @@
 """Keys that the settings only name: read where they are kept, or why they cannot be."""
 
+import shlex
 from urllib.parse import urlsplit
 
 from smalt.auth.sources import Unreadable, kept_here
@@ -39,10 +40,11 @@ def _why(named: Reference, said: str) -> Diagnosis:
         mend: tuple[str, ...] = (f"put the key into {named.name}, and let this user read it",)
         return Diagnosis("authentication", "secret_unreadable", "the file with the key cannot be used", mend)
     if named.kind == "keyring":
-        mend = (f"smalt secrets set {named.name}",)
+        mend = (f"smalt secrets set {shlex.quote(named.name)}",)
         return Diagnosis("authentication", "secret_unreadable", "the keyring does not give the key", mend)
     url = urlsplit(named.name)
-    vault, name = (url.hostname or "").partition(".")[0], url.path.split("/")[2]
+    name = url.path.split("/")[2]
+    vault = shlex.quote((url.hostname or "").partition(".")[0])
     if "Forbidden" in said or "not authorized" in said:
         find = f"az keyvault show --name {vault} --query id --output tsv   # ID of the next line"
         give = f'az role assignment create --assignee OBJECT_ID --role "{READER}" --scope ID'

@@ -4,6 +4,7 @@ import errno
 import http.client
 import ipaddress
 import os
+import shlex
 import socket
 import ssl
 from collections.abc import Iterator, Sequence
@@ -76,9 +77,12 @@ class Reach:
                 "name",
                 "dns_unavailable",
                 "no DNS server gave an answer; of the name itself nothing is known",
-                (f"getent hosts {host}   # the same question, asked by the system", "check network and VPN"),
+                (
+                    f"getent hosts {shlex.quote(host)}   # the same question, asked by the system",
+                    "check network and VPN",
+                ),
             )
-        mend = [f"getent hosts {host}   # the same question, asked by the system"]
+        mend = [f"getent hosts {shlex.quote(host)}   # the same question, asked by the system"]
         if self._account:
             mend += self._account.line("show", "--query", "properties.endpoint", "--output", "tsv")
         return Diagnosis(
@@ -102,7 +106,7 @@ class Reach:
             "private_through_proxy",
             "a private endpoint lies in this network; a proxy mostly cannot reach it, or comes from an "
             "address that the resource does not let in",
-            (f"export NO_PROXY={value}   # or network.no_proxy in smalt.yaml",),
+            (f"export NO_PROXY={shlex.quote(value)}   # or network.no_proxy in smalt.yaml",),
         ).warning(
             self._subject, f"{private[0]} is private, yet {self._way.host} is asked through {_shown(proxy)}"
         )

@@ -1,5 +1,6 @@
 """Whether a resource that lets us in serves its deployments, in the version asked for."""
 
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 
@@ -123,7 +124,8 @@ class Serving:
         """Code, cause and steps."""
         patient = self._patient
         if is_proxy(patient.resource):
-            models = f"curl --header 'Authorization: Bearer KEY' {patient.resource.base_url}/models"
+            url = shlex.quote(f"{patient.resource.base_url}/models")
+            models = f"curl --header 'Authorization: Bearer KEY' {url}"
             return "unknown_deployment", "the server has no model of this name", (f"{models}   # lists them",)
         data = model_data(asked.model)
         if data and data.retires and data.retires <= patient.around.today():

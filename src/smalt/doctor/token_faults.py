@@ -4,6 +4,7 @@ Source: "Microsoft Entra authentication and authorization error codes"; classes 
 """
 
 import re
+import shlex
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ from smalt.config.identity import Identity
 from smalt.doctor.findings import Diagnosis
 
 _NUMBER = re.compile(r"AADSTS(\d+)")
+_VARIABLES = ("$AZURE_CLIENT_ID", "$AZURE_TENANT_ID")  # which azure-identity reads
 _NO_CONNECTION = ("ServiceRequestError", "ServiceResponseError", "ConnectionError", "ReadTimeout", "SSLError")
 
 
@@ -34,7 +36,7 @@ _SCOPE = _Known(
 _APPLICATION = _Known(
     "application_not_found",
     "the tenant has no such application: client_id or tenant_id is that of another",
-    ("az ad app show --id {client} --query appId   # while logged in to the tenant {tenant}",),
+    ("az login --tenant {tenant}", "az ad app show --id {client} --query appId"),
 )
 _TENANT = _Known(
     "tenant_not_found", "there is no tenant {tenant}", ("az account list --query '[].tenantId'   # yours",)
@@ -80,9 +82,9 @@ def of_token_error(error: Exception, identity: Identity, scope: str) -> Diagnosi
     }
     if number in _BY_NUMBER:
         code, cause, mend = _BY_NUMBER[number]
-        return Diagnosis(
-            "authentication", code, cause.format(**words), [step.format(**words) for step in mend]
-        )
+        quoted = {name: _quoted(word) for name, word in words.items()}
+        steps = [step.format(**quoted) for step in mend]
+        return Diagnosis("authentication", code, cause.format(**words), steps)
     if number:
         mend = [f"https://login.microsoftonline.com/error?code={number}"]
         return Diagnosis("authentication", "token_denied", f"Entra ID refused with AADSTS{number}", mend)
@@ -95,6 +97,11 @@ def of_token_error(error: Exception, identity: Identity, scope: str) -> Diagnosi
         mend = ("curl --head https://login.microsoftonline.com",)
         return Diagnosis("authentication", "authority_unreachable", cause, mend)
     return Diagnosis("authentication", "no_identity", *_unavailable(identity))
+
+
+def _quoted(word: str) -> str:
+    """For a shell, which fills in the variables."""
+    return word if word in _VARIABLES else shlex.quote(word)
 
 
 def _number(text: str) -> str:

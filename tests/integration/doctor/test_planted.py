@@ -8,6 +8,7 @@ import pytest
 from tests.integration.doctor import plants_admission, plants_deployments, plants_machine, plants_reach
 from tests.integration.doctor.conftest import SUBDOMAIN, Azure
 from tests.integration.doctor.planting import PLANTS, Plant, World
+from tests.integration.doctor.proxy import connect_proxy
 
 from smalt.emulator.testing import Handle
 
@@ -49,6 +50,16 @@ def test_a_fault_of_smalt_itself_is_a_finding(azure: Azure) -> None:
     assert "LookupError: nobody thought of this (test_planted.py:" in fault.found
     assert "report it" in fault.mend[0]
     assert ("deployment", "sweden/gpt-4o-prod", "ok") in {(f.area, f.subject, f.verdict) for f in findings}
+
+
+def test_a_variable_is_one_word_to_the_shell(azure: Azure) -> None:
+    """Whatever the environment held in it before."""
+    azure.names[SUBDOMAIN] = ["10.1.2.3"]
+    azure.patch.setenv("HTTPS_PROXY", connect_proxy({SUBDOMAIN: "127.0.0.1"}))
+    azure.patch.setenv("NO_PROXY", "`x`,*.contoso.com")
+    findings = azure.findings({"east": azure.east(endpoint=f"https://{SUBDOMAIN}:{azure.port('east')}")})
+    (warning,) = [finding for finding in findings if finding.code == "private_through_proxy"]
+    assert warning.mend[0].startswith(f"export NO_PROXY='`x`,*.contoso.com,{SUBDOMAIN}'")
 
 
 def test_no_thread_is_left(azure: Azure) -> None:

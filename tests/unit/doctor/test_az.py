@@ -1,9 +1,12 @@
 """Command lines with the names that are known."""
 
+import re
+import shlex
+
 import pytest
 
 from smalt.config.schema import Resource
-from smalt.doctor.az import Account, account_of, parse_id
+from smalt.doctor.az import Account, account_of, login, parse_id
 
 ID = "/subscriptions/s1/resourceGroups/rg/providers/Microsoft.CognitiveServices/accounts/contoso"
 
@@ -37,12 +40,38 @@ def test_without_an_id_a_line_before_tells_the_group() -> None:
     """What only Azure knows stands in capitals."""
     account = account_of(Resource.model_validate({"endpoint": "https://contoso-east.openai.azure.com"}))
     find, told = account.line("keys list")
-    assert "[?name=='contoso-east'].resourceGroup" in find
+    assert find.startswith(
+        "az resource list --name contoso-east --resource-type Microsoft.CognitiveServices/"
+    )
+    assert "--query '[].resourceGroup'" in find
     assert told.endswith("--name contoso-east --resource-group GROUP")
-    assert account.give("Reader", None, "User")[-1].endswith('--role "Reader" --scope ID')
+    assert account.give("Reader", None, "User")[-1].endswith("--role Reader --scope ID")
     assert account.update("disableLocalAuth=false")[-1] == (
         "az resource update --ids ID --set properties.disableLocalAuth=false"
     )
+
+
+ODD = ["rg(prod)", "$(x)", "`x`", "it's; x", 'a" x']
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_every_name_is_one_word_to_the_shell(odd: str) -> None:
+    """Nothing of it is run or split: the shell's own reading gives the names again."""
+    known, unknown = Account("contoso", odd, odd), Account(odd)
+    assert words(*known.line("show", "--query", odd)).count(odd) == 3
+    assert [word for word in words(*known.update("x=1")) if odd in word] == [known.id]
+    assert [word for word in words(*known.give("Reader", odd, "User")) if odd in word] == [odd, known.id]
+    for lines in (unknown.line("show"), unknown.update("x=1"), unknown.give("Reader", None, "User")):
+        assert odd in words(lines[0])
+    assert words(*login(odd))[-1] == odd
+
+
+def words(line: str) -> list[str]:
+    """As a shell reads them, if it has nothing to run in them."""
+    read = shlex.split(line, comments=True)
+    unquoted = re.sub(r"'[^']*'|\"'\"", "", line)
+    assert not re.search(r"[$`();\"]", unquoted), line
+    return read
 
 
 def test_an_address_is_no_name() -> None:

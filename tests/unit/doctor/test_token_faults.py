@@ -36,8 +36,15 @@ def test_entra_ids_number_tells(text: str, code: str) -> None:
 def test_names_are_filled_in() -> None:
     """Those of the settings, else the variables that azure-identity reads."""
     error = RuntimeError("AADSTS700016")
-    assert "--id c-1" in of_token_error(error, APPLICATION, SCOPE).mend[0]
-    assert "--id $AZURE_CLIENT_ID" in of_token_error(error, Identity(), SCOPE).mend[0]
+    assert "--id c-1" in of_token_error(error, APPLICATION, SCOPE).mend[-1]
+    assert "--id $AZURE_CLIENT_ID" in of_token_error(error, Identity(), SCOPE).mend[-1]
+
+
+def test_a_name_is_a_word_to_the_shell() -> None:
+    """Whatever the settings hold."""
+    odd = Identity(kind="client_secret", tenant_id="t`x`", client_id="$(x)")
+    mend = of_token_error(RuntimeError("AADSTS700016"), odd, SCOPE).mend
+    assert mend == ["az login --tenant 't`x`'", "az ad app show --id '$(x)' --query appId"]
 
 
 @pytest.mark.parametrize(
