@@ -12,17 +12,29 @@ SHORTEST: Final = 8  # characters; shorter words are no secrets, and would be fo
 
 _HEADER: Final = re.compile(r"(?:.*[-_])?(?:authorization|cookie|key|token|secret|password)", re.IGNORECASE)
 _NAMES: Final = (
-    r"(?:api[-_]?key|subscription[-_]key|(?:access|refresh|id)[-_]token|client[-_](?:secret|assertion)"
-    r"|authorization|password)"
+    r"(?:api[-_]?key|(?:subscription|account|access)[-_]?key|(?:access|refresh|id)[-_]token|secret|token(?==)"
+    r"|client[-_]assertion|authorization|password)"
 )
+_WORDS: Final = "(?:auth|credential|expected|required|incorrect|malformed|undefined|unsupported)"
+_VALUE: Final = rf"(?!{_WORDS}[a-z-]*(?:\W|$))"  # and not a sentence about it
+_QUOTED: Final = rf"(?:(?<=\"){_VALUE}[^\"]{{7,}}[^\"\\]|(?<='){_VALUE}[^']{{7,}}[^'\\])"
+_BARE: Final = rf"(?![\w-]+ +\*){_VALUE}[^\s\"',;&}}]{{7,}}[^\s\"',;&}}\\]"
+_PASSWORD: Final = re.compile(r"(?<=://)[^\s/\"'<>]+(?=@)")  # with the user's name; it may hold an @ itself
+# Each takes time linear in the text: no run of characters is looked through from two places.
 _PATTERNS: Final = (
-    (re.compile(r"\beyJ[\w-]{6,4096}\.[\w-]{6,4096}(?:\.[\w-]*)?"), HIDDEN),  # JSON web tokens
-    (re.compile(r"(?<=://)[^\s/@\"'<>]+(?=@)"), HIDDEN),  # user and password of a URL
-    (re.compile(rf"([?&](?:sig|code|token|key|{_NAMES})=)[^&\s\"'<>]+", re.IGNORECASE), rf"\1{HIDDEN}"),
-    (re.compile(r"\b(Bearer|Basic) +[\w.~+/=-]{8,}", re.IGNORECASE), rf"\1 {HIDDEN}"),
+    (re.compile(r"(?<![\w-])eyJ[\w-]{6,}\.[\w-]{6,}(?:\.[\w-]*)?"), HIDDEN),  # JSON web tokens
+    (_PASSWORD, HIDDEN),
+    (re.compile(rf"([?&](?:sig|token|key|{_NAMES})=)[^?&\s\"'<>]+", re.IGNORECASE), rf"\1{HIDDEN}"),
+    (re.compile(r"([?&]code=)(?=[^?&\s\"'<>\d]*\d)[^?&\s\"'<>]+", re.IGNORECASE), rf"\1{HIDDEN}"),
+    (re.compile(rf"\b(Bearer|Basic) +{_VALUE}[\w.~+/=-]{{8,}}", re.IGNORECASE), rf"\1 {HIDDEN}"),
+    (re.compile(rf"(authorization ?[:=] ?[\w-]+ +){_BARE}", re.IGNORECASE), rf"\1{HIDDEN}"),
     (
-        re.compile(rf"({_NAMES}[\"']? ?[:=] ?[\"']?)(?!Bearer |Basic |\*)[^\s\"',;&}}]{{8,}}", re.IGNORECASE),
+        re.compile(rf"([(\[]b?\\*[\"'][\w-]*{_NAMES}\\*[\"'], ?b?\\*[\"']){_QUOTED}", re.IGNORECASE),
         rf"\1{HIDDEN}",
+    ),
+    (
+        re.compile(rf"({_NAMES}\\*[\"']? ?[:=] ?)(?:(\\*[\"']){_QUOTED}|{_BARE})", re.IGNORECASE),
+        rf"\1\2{HIDDEN}",
     ),
 )
 
@@ -35,6 +47,11 @@ def redacted(text: str, secrets: Collection[str] = ()) -> str:
     for pattern, shown in _PATTERNS:
         text = pattern.sub(shown, text)
     return text
+
+
+def without_passwords(text: str) -> str:
+    """`text` without users and passwords in its URLs."""
+    return _PASSWORD.sub(HIDDEN, text)
 
 
 def redacted_headers(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:

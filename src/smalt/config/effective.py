@@ -1,6 +1,5 @@
 """The settings in effect, as plain data that may be shown, and where each value comes from."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -9,12 +8,12 @@ from typing import Any
 from pydantic import BaseModel, SecretStr
 
 from smalt.config.document import Document, KeyPath, upwards
+from smalt.config.network import shown_proxy
 from smalt.config.references import reference
 from smalt.config.schema import Settings
 from smalt.config.unbuilt import is_built
+from smalt.redact import HIDDEN, without_passwords
 
-HIDDEN = "**********"
-_PASSWORD = re.compile(r"(?<=://)[^/@\s]+(?=@)")  # user and password in a URL
 _BLANK: tuple[object, ...] = (None, (), [], {})
 
 
@@ -99,10 +98,10 @@ def _shown(value: Any) -> Any:
     if isinstance(value, SecretStr):
         text = value.get_secret_value()
         if text.startswith(("http://", "https://")):  # of a proxy, or of a secret in its Key Vault
-            return _PASSWORD.sub(HIDDEN, text)
+            return shown_proxy(text)
         return text if not text or reference(text) else HIDDEN
     if isinstance(value, Decimal):
         return str(value)
     if isinstance(value, tuple):
         return list(value)
-    return _PASSWORD.sub(HIDDEN, value) if isinstance(value, str) else value
+    return without_passwords(value) if isinstance(value, str) else value

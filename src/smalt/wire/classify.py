@@ -16,7 +16,8 @@ import msgspec
 from smalt.redact import HIDDEN, redacted
 from smalt.types import Failure, FailureKind
 
-LONGEST_TEXT = 300
+LONGEST_TEXT = 300  # characters
+LONGEST_READ = 4096  # characters; looking for secrets in more would hold up whoever waits
 
 _CAPACITY_CODES = {"no_capacity", "nocapacity", "resource_unavailable", "too_many_requests"}
 _CAPACITY_TEXT = re.compile(r"high demand|temporarily unable|overloaded|no healthy upstream", re.IGNORECASE)
@@ -119,6 +120,8 @@ def _status_of(error: dict[str, Any], code: str, text: str) -> int:
 
 
 def _shown(status: int, text: str) -> str:
+    if len(text) > LONGEST_READ:  # no half word: what is left of a secret may not look like one
+        text = text[:LONGEST_READ].rpartition(" ")[0] or text[:LONGEST_READ]
     return redacted(_SECRET.sub(HIDDEN, text) if status in {401, 403} else text)[:LONGEST_TEXT]
 
 

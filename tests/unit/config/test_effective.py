@@ -8,9 +8,10 @@ import pytest
 
 from smalt.config.check import check
 from smalt.config.document import Document, dotted
-from smalt.config.effective import HIDDEN, Effective, effective
+from smalt.config.effective import Effective, effective
 from smalt.config.loading import read
 from smalt.config.schema import Settings
+from smalt.redact import HIDDEN
 
 KEY = "s3cret"
 TEXT = """\
@@ -121,9 +122,10 @@ def test_an_environment_names_its_variables(tmp_path: Path) -> None:
     }
 
 
-def test_a_password_in_a_url_is_hidden() -> None:
-    """Wherever it stands."""
-    store, proxy = "postgresql://smalt:s3cret@db/smalt", "http://user:s3cret@proxy:3128"
+@pytest.mark.parametrize("password", ["s3cret", "s3c@ret", "@"])
+def test_a_password_in_a_url_is_hidden(password: str) -> None:
+    """Wherever it stands, and all of it."""
+    store, proxy = f"postgresql://smalt:{password}@db/smalt", f"http://user:{password}@proxy:3128"
     settings = Settings.model_validate({"store": store, "network": {"proxy": proxy}})
     view = effective(settings, Document(), whole=False)
     assert view.data["store"] == f"postgresql://{HIDDEN}@db/smalt"

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from smalt.redact import HIDDEN
 from smalt.types import Failure, FailureKind
 from smalt.wire.classify import LONGEST_TEXT, classify, classify_event
 
@@ -216,6 +217,13 @@ def test_words_are_shown_on_one_line() -> None:
 def test_long_words_are_cut() -> None:
     """An upstream cannot fill logs and errors."""
     assert failure(500, message="x" * 10_000).text == "x" * LONGEST_TEXT
+
+
+def test_a_cut_leaves_no_half_secret() -> None:
+    """Only the beginning is looked through, and its last word may be a part of a token."""
+    token = f"eyJ{'h' * 200}.{'p' * 200}.s"
+    text = failure(500, message=f"password={'a' * 4000} token {token} is bad").text
+    assert text == f"password={HIDDEN} token"
 
 
 def test_foreign_letters_are_kept() -> None:
