@@ -92,6 +92,7 @@ class Tunnelling(asyncio.Protocol):
                 self.opened.set_result(None)
         except ConnectionError as error:
             self.opened.set_exception(error)
+            self.opened.exception()  # who was cancelled never asks, and asyncio would log that
 
     def connection_lost(self, _exc: Exception | None) -> None:
         self.data_received(b"")

@@ -1,6 +1,7 @@
 """Proxies, and what is said to them."""
 
 import asyncio
+import gc
 import pickle
 
 import pytest
@@ -103,3 +104,12 @@ async def test_a_proxy_that_leaves() -> None:
     tunnelling.connection_lost(None)
     with pytest.raises(ConnectionError, match="closed the connection"):
         await tunnelling.opened
+
+
+async def test_nobody_waits_any_more() -> None:
+    """Cancelled while the tunnel was opened: nothing is logged when the proxy leaves."""
+    loop, told = asyncio.get_running_loop(), []
+    loop.set_exception_handler(lambda _, context: told.append(context["message"]))
+    Tunnelling(tunnel(), loop.create_future()).connection_lost(None)
+    gc.collect()
+    assert told == []
