@@ -73,8 +73,11 @@ def proxy_for(network: Network, url: str, env: Mapping[str, str] = os.environ) -
     credentials, if the proxy cannot be used.
     """
     target = urlsplit(url)
-    host, port = target.hostname or "", target.port or (443 if target.scheme == "https" else 80)
-    entries = network.no_proxy or _variable("no_proxy", env)[1].split(",")
+    host, port = (
+        (target.hostname or "").removesuffix("."),
+        target.port or (443 if target.scheme == "https" else 80),
+    )
+    entries = network.no_proxy or _variable("no_proxy", env)[1].replace(",", " ").split()
     if _is_loopback(host) or any(_covers(entry.strip().lower(), host, port) for entry in entries):
         return None
     if network.proxy is not None:
@@ -189,7 +192,7 @@ def _covers(entry: str, host: str, port: int) -> bool:
     try:
         return ipaddress.ip_address(host) in ipaddress.ip_network(entry, strict=False)
     except ValueError:
-        suffix = entry.removeprefix("*").removeprefix(".")
+        suffix = entry.removeprefix("*").removeprefix(".").removesuffix(".")
         return bool(suffix) and (host == suffix or host.endswith(f".{suffix}"))
 
 

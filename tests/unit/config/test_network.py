@@ -46,6 +46,7 @@ def proxied(url: str, *no_proxy: str) -> bool:
         ({"ALL_PROXY": "http://other:1", "HTTPS_PROXY": PROXY}, AZURE, PROXY),
         ({"HTTPS_PROXY": PROXY, "NO_PROXY": "a.com, openai.azure.com"}, AZURE, None),
         ({"HTTPS_PROXY": PROXY, "no_proxy": "a.com,b.com"}, AZURE, PROXY),
+        ({"HTTPS_PROXY": PROXY, "no_proxy": "a.com openai.azure.com\tb.com"}, AZURE, None),
     ],
 )
 def test_the_environment_names_a_proxy(env: Mapping[str, str], url: str, proxy: str | None) -> None:
@@ -69,6 +70,8 @@ def test_the_settings_come_before_the_environment() -> None:
         (".contoso.com", ["contoso.com", "a.contoso.com"], ["mycontoso.com"]),
         ("*.contoso.com", ["contoso.com", "a.contoso.com"], ["mycontoso.com"]),
         ("CONTOSO.com ", ["contoso.com"], []),
+        ("contoso.com.", ["contoso.com", "a.contoso.com."], ["mycontoso.com."]),
+        ("contoso.com", ["contoso.com.:8443"], []),
         ("contoso.com:8443", ["contoso.com:8443"], ["contoso.com", "contoso.com:443"]),
         ("contoso.com:443", ["contoso.com"], []),
         ("10.0.0.0/8", ["10.1.2.3", "10.1.2.3:8080"], ["11.1.2.3", "10.example.com"]),
@@ -86,7 +89,7 @@ def test_what_is_reached_without_the_proxy(entry: str, direct: list[str], not_di
     assert [host for host in not_direct if not proxied(f"https://{host}", "other.org", entry)] == []
 
 
-@pytest.mark.parametrize("host", ["localhost:8080", "127.0.0.1", "127.9.9.9:1", "[::1]:8080"])
+@pytest.mark.parametrize("host", ["localhost:8080", "localhost.", "127.0.0.1", "127.9.9.9:1", "[::1]:8080"])
 def test_loopback_never_takes_a_proxy(host: str) -> None:
     """What listens on this machine no proxy could reach."""
     assert not proxied(f"http://{host}")
