@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from smalt.config.document import ConfigProblem, Document, KeyPath, Place, is_secret, raise_problems
-from smalt.config.read import read_text
+from smalt.config.read import HALF, is_file, read_text
 from smalt.config.references import fault_of, reference
 
 _VARIABLE = re.compile(r"\$\$|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
@@ -29,7 +29,11 @@ _ESCAPES = {r"\n": "\n", r"\r": "\r", r"\t": "\t"}
 def with_dotenv(env: Mapping[str, str], folder: Path) -> dict[str, str]:
     """The environment, completed by `.env` in the folder. An empty variable counts as unset."""
     path = folder / ".env"
-    found = parse_dotenv(read_text(path, ".env"), ".env") if path.is_file() else {}
+    try:
+        there = is_file(path)
+    except OSError as error:
+        raise_problems(".env", [Place(".env").problem("", f"cannot be read: {error.strerror}")])
+    found = parse_dotenv(read_text(path, ".env"), ".env") if there else {}
     return found | {name: value for name, value in env.items() if value}
 
 
@@ -58,22 +62,13 @@ def fill_variables(document: Document, env: Mapping[str, str]) -> None:
     variable counts as missing."""
 
     def fill(text: str, path: KeyPath) -> str:
-        def value(match: re.Match[str]) -> str:
-            name = match["name"]
-            if name is None:
-                return "$"
-            found = env.get(name) or match["default"]
-            if found is None:
-                document.report(path, f"{UNSET} {name} is not set")
-            return found or ""
-
         if "${" in _VARIABLE.sub("", text):
             document.report(path, "expected ${NAME} or ${NAME:-default}; write $$ for a dollar sign")
         if _is_literal(text, path):
             document.literals.append(path)
         elif "$" in text:
             document.written[path] = text
-        return _VARIABLE.sub(value, text)
+        return _VARIABLE.sub(lambda match: _value(match, path, document, env), text)
 
     document.data = _change(document.data, (), fill)
     resources = document.data.get("resources")
@@ -81,6 +76,19 @@ def fill_variables(document: Document, env: Mapping[str, str]) -> None:
         if isinstance(resource, dict) and isinstance(resource.get("deployments"), dict):
             path = ("resources", resource_name, "deployments")
             resource["deployments"] = _renamed(document, path, resource["deployments"], fill)
+
+
+def _value(match: re.Match[str], path: KeyPath, document: Document, env: Mapping[str, str]) -> str:
+    name = match["name"]
+    if name is None:
+        return "$"
+    found: str | None = env.get(name) or match["default"]
+    if found is None:
+        document.report(path, f"{UNSET} {name} is not set")
+    elif HALF.search(found):  # how Python reads bytes that are no text
+        document.report(path, f"expected UTF-8 text in the environment variable {name}")
+        return ""
+    return found or ""
 
 
 def _is_literal(text: str, path: KeyPath) -> bool:
@@ -128,8 +136,11 @@ def read_secret_files(document: Document, folder: Path) -> None:
 
 
 def _found(file: Path, path: KeyPath, document: Document) -> str:
-    if not file.is_file():
-        document.report(path, "no such file; a relative path begins at the folder of smalt.yaml")
+    try:
+        if not is_file(file):
+            document.report(path, "no such file; a relative path begins at the folder of smalt.yaml")
+    except OSError as error:
+        document.report(path, f"the file cannot be read: {error.strerror}")
     return str(file)
 
 

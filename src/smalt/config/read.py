@@ -3,7 +3,9 @@
 So `api_version: 2024-10-21` is no date, a key made of digits is no number, and nothing is lost on the way.
 """
 
+import errno
 import re
+import stat
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -33,6 +35,7 @@ _EXPLAINED = {
     "expected alphabetic or numeric character": "'*' and '&' have a meaning in YAML; put the name in quotes",
     "but found another document": "a second document after '---'; one file is one document",
 }
+HALF = re.compile("[\ud800-\udfff]")  # of a surrogate pair
 NULL = "tag:yaml.org,2002:null"
 
 
@@ -52,6 +55,16 @@ def read_text(path: Path, name: str) -> str:
         _refuse(name, "is not UTF-8 text")
     except (OSError, ValueError) as error:  # ValueError: a null character in the path
         _refuse(name, f"cannot be read: {getattr(error, 'strerror', None) or error}")
+
+
+def is_file(path: Path) -> bool:
+    """Raises OSError if that cannot be told."""
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except ValueError:  # a null character
+        raise OSError(errno.EINVAL, "not a path") from None
 
 
 def parse(text: str, name: str) -> Document:
@@ -105,12 +118,14 @@ def _plain(node: Node, path: KeyPath, document: Document) -> Any:
     if len(document.places) > MAX_NODES or len(path) > 100:
         _refuse(document.name, "too large, or an alias that holds itself", document.places[path])
     if isinstance(node, ScalarNode):
+        _refuse_halves(node, document)
         return None if str(node.tag) == NULL else str(node.value)
     if not isinstance(node, MappingNode):
         return [_plain(item, (*path, index), document) for index, item in enumerate(node.value)]
     data: dict[str, Any] = {}
     for key_node, value_node in node.value:
         key = str(key_node.value) if isinstance(key_node, ScalarNode) else None
+        _refuse_halves(key_node, document)
         if key is None or key in data:
             place = _place(document.name, key_node)
             what = "expected text as a key" if key is None else "duplicate key"
@@ -119,6 +134,12 @@ def _plain(node: Node, path: KeyPath, document: Document) -> Any:
         document.places[*path, key] = _place(document.name, key_node)
         data[key] = _plain(value_node, (*path, key), document)
     return data
+
+
+def _refuse_halves(node: Node, document: Document) -> None:
+    if isinstance(node, ScalarNode) and HALF.search(str(node.value)):
+        message = r"'\ud800' to '\udfff' are no characters; write the character itself"
+        _refuse(document.name, message, _place(document.name, node))
 
 
 def _place(name: str, node: Node) -> Place:

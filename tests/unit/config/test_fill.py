@@ -251,3 +251,23 @@ def test_the_password_of_a_proxy_is_a_secret(text: str, literal: bool) -> None:
     document = parse(f"network: {{proxy: '{text}'}}", "smalt.yaml")
     fill_variables(document, {"PASSWORD": "s3cret", "PROXY": "http://user:s3cret@proxy"})
     assert document.literals == ([("network", "proxy")] if literal else [])
+
+
+@pytest.mark.parametrize(("name", "reason"), [("a\0b", "not a path"), ("a" * 5000, "File name too long")])
+def test_a_path_that_cannot_be_looked_at(name: str, reason: str, tmp_path: Path) -> None:
+    """A problem as any other."""
+    document = parse("{ca_file: x}", "smalt.yaml")
+    document.data["ca_file"] = name
+    read_secret_files(document, tmp_path)
+    assert [str(problem) for problem in document.problems] == [
+        f"smalt.yaml:1:2: ca_file: the file cannot be read: {reason}"
+    ]
+    with pytest.raises(ConfigurationError, match=f"\\.env: cannot be read: {reason}"):
+        with_dotenv({}, tmp_path / name)
+
+
+def test_a_variable_that_is_no_text() -> None:
+    """Python keeps its bytes as half characters, at which the check of the settings would never end."""
+    assert fill_problems("${X}", {"X": "a\udcff"}) == [
+        "smalt.yaml:1:5: a[0]: expected UTF-8 text in the environment variable X"
+    ]

@@ -149,3 +149,16 @@ def test_an_overlay_merges_mappings_and_replaces_the_rest() -> None:
     assert merged.data == {"a": {"b": "1", "c": ["3"], "e": {"f": "5"}}, "d": "4"}
     assert merged.places["a", "c"].file == "over"
     assert merged.places["a", "b"].file == "base"
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [(r'a: "x\ud800"', "1:4"), (r'"\udfff": 1', "1:1"), ("a:\n- " + r'{b: "\ud83d\ude00"}', "2:7")],
+)
+def test_half_a_character_is_refused(text: str, place: str) -> None:
+    """The check of the settings would never end."""
+    with pytest.raises(ConfigurationError) as caught:
+        parse(text, "smalt.yaml")
+    assert caught.value.problems == (
+        rf"smalt.yaml:{place}: '\ud800' to '\udfff' are no characters; write the character itself",
+    )
