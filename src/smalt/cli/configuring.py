@@ -3,9 +3,10 @@
 import json
 import os
 import shlex
+import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,10 @@ from smalt.config.read import parse
 from smalt.config.yaml_text import flow, yaml_text
 from smalt.errors import ConfigurationError
 
+if sys.platform != "win32":
+    import fcntl
+
+BOM = "\ufeff"
 HEAD = "# In effect. Beside a value stands where it comes from; without that, it is the default.\n"
 
 
@@ -65,17 +70,45 @@ def change(key: str, text: str, path: Path | None) -> None:
     name = str(path or FILE)
     file = (Path.cwd() / name).resolve()  # a link stays one
     at = key_path(key)
-    before = _text(file, name)
-    known = {(problem.path, problem.message) for problem in _checked(before, name, file.parent).problems}
+    with _locked(file.parent):
+        written = _text(file, name)
+        before = written.removeprefix(BOM)
+        after, document, new = _changed(before, at, text, name, file.parent)
+        _replace(file, written.removesuffix(before) + after)
+    for line in _told(document, at, text, new):
+        print(line)
+
+
+def _changed(
+    before: str, at: KeyPath, text: str, name: str, folder: Path
+) -> tuple[str, Document, list[ConfigProblem]]:
+    """What the file will hold, checked, and the problems that are new. Raises ConfigurationError."""
+    known = {(problem.path, problem.message) for problem in _checked(before, name, folder).problems}
     after = changed(before, at, _value(text, at))
-    document = _checked(after, name, file.parent)
+    document = _checked(after, name, folder)
     _refuse_secrets(document, at)
     new = [problem for problem in document.problems if (problem.path, problem.message) not in known]
     if wrong := [str(problem) for problem in new if not problem.message.startswith(UNSET)]:
         raise ConfigurationError(f"{name} is left as it was; with that it would be wrong:", problems=wrong)
-    _replace(file, after)
-    for line in _told(document, at, text, new):
-        print(line)
+    return after, document, new
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """One change at a time: each reads what the last one wrote. The folder is locked, as the file is
+    replaced; where folders cannot be locked (Windows, some network drives) nothing is."""
+    if sys.platform == "win32":
+        yield
+        return
+    handle = None
+    with suppress(OSError):  # what is wrong with the folder is told by reading the file
+        handle = os.open(folder, os.O_RDONLY)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        if handle is not None:
+            os.close(handle)
 
 
 def _view(path: Path | None, overlay: str | None, *, whole: bool) -> Effective:
@@ -84,9 +117,9 @@ def _view(path: Path | None, overlay: str | None, *, whole: bool) -> Effective:
 
 
 def _text(file: Path, name: str) -> str:
-    """As it is, line ends included."""
+    """As it is, line ends and byte order mark included."""
     try:
-        return file.read_bytes().decode("utf-8-sig")
+        return file.read_bytes().decode("utf-8")
     except FileNotFoundError:
         raise ConfigurationError(
             f"{name}: no such file; make one: smalt init --output {shlex.quote(name)}"

@@ -4,7 +4,8 @@ What is new is written on one line. Nothing is guessed: the new text is read aga
 one did but for that value.
 """
 
-from typing import Any
+import re
+from typing import Any, Final
 
 from ruamel.yaml import YAML
 from ruamel.yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode, SequenceNode
@@ -13,6 +14,9 @@ from smalt.config.document import KeyPath, dotted
 from smalt.config.read import parse
 from smalt.config.yaml_text import flow
 from smalt.errors import ConfigurationError
+
+_LINE_END: Final = re.compile(r"\r\n|\n|\r")
+_FIRST_LINE: Final = re.compile(r"[\r\n]( *)[^\s#]")  # below an anchor or a tag
 
 
 def changed(text: str, path: KeyPath, value: Any) -> str:
@@ -35,11 +39,19 @@ def changed(text: str, path: KeyPath, value: Any) -> str:
         edited = _inserted(text, node, entry if node.flow_style else f"- {entry}")
     else:
         raise ConfigurationError(_no_place(path, depth, node))
-    if parse(edited, "").data != _with(parse(text, "").data, path, value):
+    if _read(edited) != _with(_read(text), path, value):
         raise ConfigurationError(
             f"{dotted(path)} stands behind an alias, or in unusual YAML: change it by hand"
         )
     return edited
+
+
+def _read(text: str) -> Any:
+    """None if it is no YAML."""
+    try:
+        return parse(text, "").data
+    except ConfigurationError:
+        return None
 
 
 def _child(node: Node, key: str | int) -> tuple[int | None, Node] | None:
@@ -62,7 +74,7 @@ def _replaced(text: str, node: Node, key_end: int | None, value: Any) -> str:
     if key_end is not None:  # a block would begin on the next line
         start = _colon(text, key_end)
     lead = " " if text[start - 1] in ":-" else ""
-    tail = "\n" if text[start:end].endswith("\n") else ""
+    tail = _newline(text, end) if text[start:end].endswith("\n") else ""
     return f"{text[:start]}{lead}{flow(value)}{tail}{text[end:]}"
 
 
@@ -74,13 +86,26 @@ def _inserted(text: str, node: CollectionNode, entry: str) -> str:
     end = _end_of_last(text, node)
     if node.flow_style:
         return f"{text[:end]}, {entry}{text[end:]}"
-    newline = "\r\n" if "\r\n" in text else "\n"
-    lead = " " * node.start_mark.column
+    lead = _indent(text, node)
     if text[:end].endswith("\n"):  # behind a text of several lines
-        return f"{text[:end]}{lead}{entry}{newline}{text[end:]}"
-    line_end = text.find(newline, end)
-    at = len(text) if line_end < 0 else line_end
+        return f"{text[:end]}{lead}{entry}{_newline(text, end)}{text[end:]}"
+    line_end = _LINE_END.search(text, end)
+    at, newline = (line_end.start(), line_end[0]) if line_end else (len(text), _newline(text, end))
     return f"{text[:at]}{newline}{lead}{entry}{text[at:]}"
+
+
+def _newline(text: str, at: int) -> str:
+    """How the last line before ends."""
+    ends: list[str] = _LINE_END.findall(text, 0, at)
+    return ends[-1] if ends else "\n"
+
+
+def _indent(text: str, node: CollectionNode) -> str:
+    """Of the items of a block. It begins at its anchor or tag, if it has one."""
+    begin = node.start_mark
+    first = node.value[0][0] if isinstance(node, MappingNode) else node.value[0]
+    below = _FIRST_LINE.search(text, begin.index) if text[begin.index] in "&!" else None
+    return below[1] if below and first.start_mark.line > begin.line else " " * begin.column
 
 
 def _end(text: str, node: Node, key_end: int | None) -> int:

@@ -2,6 +2,8 @@
 
 import json
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -187,6 +189,25 @@ def test_set_keeps_the_mode_and_leaves_nothing_behind(file: Path) -> None:
     assert "max_attempts: 3" in file.read_text()
     assert stat.S_IMODE(file.stat().st_mode) == 0o640
     assert sorted(path.name for path in file.parent.iterdir()) == ["link.yaml", "smalt.yaml"]
+
+
+def test_set_keeps_the_byte_order_mark(file: Path) -> None:
+    """Some editors of Windows write one."""
+    file.write_text(TEXT, encoding="utf-8-sig")
+    configuring.change("adapt", "false", None)
+    assert file.read_bytes() == f"\ufeff{TEXT}adapt: false\n".encode()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="folders cannot be locked there")
+def test_changes_at_once_are_all_made(file: Path) -> None:
+    """Each reads what the last one wrote: four processes, four changes."""
+    keys = ("timeouts.connect_s", "retry.max_attempts", "breaker.failures", "timeouts.total_s")
+    setting = "import sys; from smalt.cli.configuring import change; change(sys.argv[1], '3', None)"
+    running = [subprocess.Popen([sys.executable, "-c", setting, key]) for key in keys]
+    assert [one.wait(timeout=60) for one in running] == [0] * 4
+    data = YAML(typ="safe").load(file.read_text())
+    assert data["timeouts"] == {"connect_s": 3, "total_s": 3}
+    assert (data["retry"], data["breaker"]) == ({"max_attempts": 3}, {"failures": 3})
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,35 @@ def test_blanks(text: str, path: KeyPath, new: str) -> None:
     assert changed(text, path, 2) == new
 
 
+@pytest.mark.parametrize(
+    ("text", "path", "new"),
+    [
+        ("a: &e\n  # c\n  b: 1\nc: 1\n", ("a", "d"), "a: &e\n  # c\n  b: 1\n  d: 2\nc: 1\n"),
+        ("a: !!map\n    b: 1\n", ("a", "d"), "a: !!map\n    b: 1\n    d: 2\n"),
+        ("a: &e\n- 1\nb: 1\n", ("a", 1), "a: &e\n- 1\n- 2\nb: 1\n"),
+        ("a: &e\r\n  - b: 1\r\n", ("a", 1), "a: &e\r\n  - b: 1\r\n  - 2\r\n"),
+        ("a:\n  &k b:\n    c: 1\n", ("a", "d"), "a:\n  &k b:\n    c: 1\n  d: 2\n"),
+    ],
+)
+def test_blocks_with_an_anchor_or_a_tag(text: str, path: KeyPath, new: str) -> None:
+    """What is new stands below the others, not below the anchor."""
+    assert changed(text, path, 2) == new
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "new"),
+    [
+        ("a:\n  b: 1\nc: 1\r\n", ("a", "d"), "a:\n  b: 1\n  d: 2\nc: 1\r\n"),
+        ("a: 1\r\nb:\n  c: 1\n", ("b", "d"), "a: 1\r\nb:\n  c: 1\n  d: 2\n"),
+        ("a: 1\nb: 1\r\nc: 1", ("d",), "a: 1\nb: 1\r\nc: 1\r\nd: 2"),
+        ("a: |\r\n  x\r\nb: 1\r\n", ("a",), "a: 2\r\nb: 1\r\n"),
+    ],
+)
+def test_mixed_line_ends_stay(text: str, path: KeyPath, new: str) -> None:
+    """A new line ends as the one before it."""
+    assert changed(text, path, 2) == new
+
+
 def test_lists_that_are_not_indented() -> None:
     """The new item stands below the others."""
     assert changed("a:\n- 1\n- 2\nb: 3\n", ("a", 2), 4) == "a:\n- 1\n- 2\n- 4\nb: 3\n"
