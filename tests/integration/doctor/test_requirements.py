@@ -21,7 +21,7 @@ def test_req_1_34_the_missing_role_is_named(azure: Azure) -> None:
     assert azure_id in fault.cause
     assert fault.mend[0] == (
         f"az role assignment create --assignee-object-id {owner} --assignee-principal-type ServicePrincipal "
-        f'--role "Cognitive Services OpenAI User" --scope {azure_id}'
+        f"--role 'Cognitive Services OpenAI User' --scope {azure_id}"
     )
 
 
