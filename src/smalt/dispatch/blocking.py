@@ -20,7 +20,7 @@ from smalt.dispatch.connection import (
     not_connected,
     trust,
 )
-from smalt.dispatch.proxy import Proxy, Tunnel
+from smalt.dispatch.proxy import Tunnel, open_tunnel
 from smalt.dispatch.run import SendFailed
 from smalt.dispatch.target import Origin
 from smalt.types import FailureKind
@@ -106,7 +106,7 @@ class BlockingConnections:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if origin.tls:
                 if origin.proxy is not None:
-                    _tunnel(sock, origin, origin.proxy, time.monotonic() + connect_s)
+                    open_tunnel(sock, Tunnel(origin, origin.proxy), time.monotonic() + connect_s)
                 sock = self._tls_context(origin).wrap_socket(sock, server_hostname=origin.host)
         except BaseException:
             sock.close()
@@ -132,18 +132,6 @@ class BlockingConnections:
             if origin.ca_pem not in self._tls:
                 self._tls[origin.ca_pem] = trust(self._make_tls, origin.ca_pem)
             return self._tls[origin.ca_pem]
-
-
-def _tunnel(sock: socket.socket, origin: Origin, proxy: Proxy, deadline_s: float) -> None:
-    """Leaves the socket the rest of the time. Raises OSError."""
-    tunnel = Tunnel(origin, proxy)
-    sock.sendall(tunnel.request)
-    while not tunnel.receive(sock.recv(READ_BYTES)):
-        left_s = deadline_s - time.monotonic()
-        if left_s <= 0:
-            raise TimeoutError
-        sock.settimeout(left_s)
-    sock.settimeout(max(deadline_s - time.monotonic(), 0.001))
 
 
 class Plug(asyncio.Transport):

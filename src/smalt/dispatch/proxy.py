@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+import socket
+import time
 from base64 import b64encode
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NoReturn, Self
@@ -72,6 +74,17 @@ class Tunnel:
         if end.end() < len(self._answer):  # the origin speaks only when it is spoken to
             raise ConnectionError("the proxy sent something of its own into the tunnel")
         return True
+
+
+def open_tunnel(sock: socket.socket, tunnel: Tunnel, deadline_s: float) -> None:
+    """By a blocking socket, which is left the rest of the time. `deadline_s`: monotonic. Raises OSError."""
+    sock.sendall(tunnel.request)
+    while not tunnel.receive(sock.recv(LARGEST_ANSWER)):
+        left_s = deadline_s - time.monotonic()
+        if left_s <= 0:
+            raise TimeoutError
+        sock.settimeout(left_s)
+    sock.settimeout(max(deadline_s - time.monotonic(), 0.001))
 
 
 class Tunnelling(asyncio.Protocol):

@@ -2,11 +2,12 @@
 
 import socket
 import ssl
+import time
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from smalt.config.network import proxy_for
-from smalt.dispatch.proxy import Proxy, Tunnel
+from smalt.dispatch.proxy import Proxy, Tunnel, open_tunnel
 from smalt.dispatch.target import Origin
 from smalt.doctor.surroundings import Surroundings, naming
 
@@ -46,7 +47,8 @@ def open_socket(way: Way, around: Surroundings) -> socket.socket:
     if not way.tls:  # such requests name the host themselves
         return sock
     try:
-        _tunnel(sock, way, way.proxy)
+        tunnel = Tunnel(Origin(way.host, way.port, way.tls), way.proxy)
+        open_tunnel(sock, tunnel, time.monotonic() + around.timeout_s)
     except BaseException:
         sock.close()
         raise
@@ -71,10 +73,3 @@ def _first(hosts: tuple[str, ...], port: int, timeout_s: float) -> socket.socket
             continue
     with naming(hosts[-1]):
         return socket.create_connection((hosts[-1], port), timeout=timeout_s)
-
-
-def _tunnel(sock: socket.socket, way: Way, proxy: Proxy) -> None:
-    tunnel = Tunnel(Origin(way.host, way.port, way.tls), proxy)
-    sock.sendall(tunnel.request)
-    while not tunnel.receive(sock.recv(65_536)):
-        pass

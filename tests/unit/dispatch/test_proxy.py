@@ -3,11 +3,13 @@
 import asyncio
 import gc
 import pickle
+import socket
+import time
 
 import pytest
 from tests.unit.dispatch.fakes import FakeTransport
 
-from smalt.dispatch.proxy import LARGEST_ANSWER, NOT_LET_IN, Proxy, Tunnel, Tunnelling
+from smalt.dispatch.proxy import LARGEST_ANSWER, NOT_LET_IN, Proxy, Tunnel, Tunnelling, open_tunnel
 from smalt.dispatch.target import Origin
 
 pytestmark = pytest.mark.security
@@ -82,6 +84,26 @@ def test_a_tunnel_that_does_not_open(answer: bytes, reason: str) -> None:
     with pytest.raises(ConnectionError) as caught:
         tunnel().receive(answer)
     assert str(caught.value) == reason
+
+
+def test_a_tunnel_by_a_blocking_socket() -> None:
+    """Who reads on has the rest of the time."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(OPEN)
+        open_tunnel(ours, tunnel(), time.monotonic() + 60)
+        assert theirs.recv(1_000) == tunnel().request
+        assert 0 < (ours.gettimeout() or 0) <= 60
+
+
+def test_a_proxy_that_gives_its_answer_by_drops() -> None:
+    """Each comes in time for the socket, but the deadline is that of the whole."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.settimeout(60)
+        theirs.sendall(OPEN[:9])
+        with pytest.raises(TimeoutError):
+            open_tunnel(ours, tunnel(), time.monotonic())
 
 
 async def test_a_tunnel_of_an_event_loop() -> None:
