@@ -266,12 +266,14 @@ def check_bill(azure: Azure, records: list[CallRecord], sums: Any) -> None:
         billed.setdefault(line["client_request_id"], []).append(line)
     for record in records:
         mine = billed.pop(record.request_id, [])
-        for attempt in record.attempts:
+        # answers first: an attempt before them on the same upstream may, or may not, have been billed
+        for attempt in sorted(record.attempts, key=lambda attempt: attempt.failure is not None):
             matching = [line for line in mine if name_of(line) == attempt.upstream]
             answered = attempt.failure is None
             if answered and not record.estimated:
-                (line,) = [line for line in matching if tokens_of(line) == usage_of(record)][:1]
-                mine.remove(line)
+                same = [line for line in matching if tokens_of(line) == usage_of(record)]
+                assert same, f"{record}: billed are {mine}"
+                mine.remove(same[0])
             elif matching and (answered or attempt.fate in {Fate.UNKNOWN, Fate.BILLED}):
                 mine.remove(matching[0])
         assert mine == []
