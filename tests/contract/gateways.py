@@ -172,11 +172,16 @@ def gateway_process(folder: Path, config: Mapping[str, Any]) -> Iterator[Gateway
             process.terminate()
 
 
-def eventually(holds: Callable[[], bool], *, within_s: float = 5.0) -> None:
-    """Wait until a condition holds."""
+def eventually(
+    holds: Callable[[], bool],
+    *,
+    within_s: float = 5.0,
+    otherwise: Callable[[], str] = lambda: "it never came true",
+) -> None:
+    """Wait until a condition holds; `otherwise` says what was wrong to the last."""
     deadline = time.monotonic() + within_s
     while not holds():
-        assert time.monotonic() < deadline, "it never came true"
+        assert time.monotonic() < deadline, otherwise()
         time.sleep(0.005)
 
 
