@@ -153,4 +153,4 @@ def _target(
 def _api(resource: Resource) -> Literal["classic", "v1", "openai"]:
     if resource.kind == "openai":
         return "openai"
-    return "v1" if resource.api == "v1" or resource.api_version in {"v1", "preview", "latest"} else "classic"
+    return "v1" if resource.on_v1 else "classic"

@@ -66,6 +66,11 @@ def is_secret_header(name: str) -> bool:
 
 def secrets_of(head: bytes) -> tuple[str, ...]:
     """What the secret headers of a request's head hold, without the scheme before it."""
-    pairs = (line.partition(": ") for line in head.decode("latin-1").split("\r\n"))
-    words = (value.rpartition(" ")[2] for name, _, value in pairs if is_secret_header(name))
+    lines = (line.partition(": ") for line in head.decode("latin-1").split("\r\n"))
+    return secrets_among((name, value) for name, _, value in lines)
+
+
+def secrets_among(headers: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """The same of headers."""
+    words = (value.rpartition(" ")[2] for name, value in headers if is_secret_header(name))
     return tuple(word for word in words if len(word) >= SHORTEST)

@@ -1,12 +1,12 @@
 """What a resource is shown: secrets in the headers that carry them."""
 
 from concurrent.futures import Future
-from typing import NoReturn
 
 from smalt.auth.kept import Fixed, Follower, Kept
+from smalt.confined import Confined
 
 
-class _Shown:
+class _Shown(Confined):
     """One secret for one resource. Never printed, and it cannot be pickled. Safe for threads."""
 
     __slots__ = ("_secret",)
@@ -34,9 +34,6 @@ class _Shown:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(**********)"
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a secret stays in its process; build it from the configuration again")
 
 
 class ApiKey(_Shown):

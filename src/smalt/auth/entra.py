@@ -2,12 +2,13 @@
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from smalt.auth.sources import Reading, Unreadable, left_s, said, secret_now, token_reading, wall_s
 from smalt.config.identity import Identity
 from smalt.config.schema import Resource
+from smalt.confined import Confined
 from smalt.errors import MissingExtra
 
 if TYPE_CHECKING:
@@ -35,8 +36,13 @@ def scope_of(resource: Resource, identity: Identity) -> str:
     reference 2.2: Cognitive Services for the classic surface, Azure AI for v1)."""
     if identity.scope:
         return identity.scope
-    v1 = resource.api == "v1" or resource.api_version in {"v1", "preview", "latest"}
-    return f"https://{'ai' if v1 else 'cognitiveservices'}.{_cloud(resource.base_url)[1]}/.default"
+    service = "ai" if resource.on_v1 else "cognitiveservices"
+    return f"https://{service}.{domain_of(resource.base_url)}/.default"
+
+
+def domain_of(endpoint: str) -> str:
+    """That of the names tokens for `endpoint` are for, such as azure.com."""
+    return _cloud(endpoint)[1]
 
 
 def authority_of(identity: Identity, endpoint: str) -> str | None:
@@ -79,7 +85,7 @@ def entra_credential(identity: Identity, endpoint: str, **transport: Any) -> "To
             return azure.DefaultAzureCredential(**client_id, **where, **options)
 
 
-class EntraTokens:
+class EntraTokens(Confined):
     """Tokens of one identity for one scope. `endpoint`: of what they are for; its host tells the cloud."""
 
     def __init__(self, identity: Identity, scope: str, endpoint: str, transport: Mapping[str, Any]) -> None:
@@ -101,9 +107,6 @@ class EntraTokens:
             self._credential = None  # its secret or certificate may be another one soon
             raise Unreadable(f"no Entra token for {self._scope}: {said(error)}") from None
         return token_reading(token.token, _left_s(token.token, token.expires_on - wall_s()))
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a secret stays in its process; build it from the configuration again")
 
 
 def _left_s(token: str, by_this_clock: float) -> float:

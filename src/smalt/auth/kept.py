@@ -5,12 +5,13 @@ import random
 import threading
 import time
 from concurrent.futures import Future
-from typing import Final, NoReturn, Protocol
+from typing import Final, Protocol
 from weakref import WeakSet
 
 from pydantic import SecretStr
 
 from smalt.auth.sources import ALWAYS, Reading, Source, Unreadable, said
+from smalt.confined import Confined
 
 logger = logging.getLogger("smalt.auth")
 
@@ -26,7 +27,7 @@ class Follower(Protocol):
     def changed(self) -> None: ...
 
 
-class Fixed:
+class Fixed(Confined):
     """A secret that stays as it was configured. Never printed, and it cannot be pickled."""
 
     __slots__ = ("_secret",)
@@ -48,11 +49,8 @@ class Fixed:
     def follow(self, follower: Follower) -> None:
         """It never changes."""
 
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a secret stays in its process; build it from the configuration again")
 
-
-class Kept:
+class Kept(Confined):
     """A secret that is read when it is first needed, again ahead of its end, and when it was refused: by a
     thread of its own, one at a time. What was read last stays until it is over, whatever happens to its
     source. Safe for threads; one for all who need the same secret.
@@ -135,6 +133,3 @@ class Kept:
         pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0**self._failures)
         self._failures, self.trouble = min(self._failures + 1, 10), trouble
         self._not_before_s = self._afresh_not_before_s = time.monotonic() + pause_s
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a secret stays in its process; build it from the configuration again")

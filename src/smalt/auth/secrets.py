@@ -7,11 +7,11 @@ from pydantic import SecretStr
 from smalt.auth.credentials import ApiKey, Token
 from smalt.auth.entra import EntraTokens, authority_of, scope_of
 from smalt.auth.kept import Fixed, Kept
-from smalt.auth.sources import Function, Source, kept_here
-from smalt.auth.vault import Vaults, VaultSecret
+from smalt.auth.sources import Function, Source
+from smalt.auth.vault import Vaults, source_of
 from smalt.config.identity import Identity, KeyVault
 from smalt.config.network import Network, azure_transport
-from smalt.config.references import Reference, reference
+from smalt.config.references import reference
 from smalt.config.schema import Resource
 
 GivenToken = Callable[[], str]
@@ -20,8 +20,8 @@ GivenToken = Callable[[], str]
 class Secrets:
     """A secret that several resources need is kept once. Reads nothing before it is needed.
 
-    `tokens`: functions of the program that give Entra
-    tokens, by resource. `before`: what this replaces; what both need stays as it was read.
+    `tokens`: functions of the program that give Entra tokens, by resource. `before`: what this replaces; what
+    both need stays as it was read.
     """
 
     def __init__(
@@ -67,14 +67,9 @@ class Secrets:
         identity = self._key_vault.identity or resource.identity or Identity()
         return self._one(
             (named, *((identity, self._key_vault.refresh_s) if named.kind == "vault" else ())),
-            lambda: self._source(named, identity),
+            lambda: source_of(named, identity, self._vaults, self._key_vault.refresh_s),
             f"the secret {named.name}",
         )
-
-    def _source(self, named: Reference, identity: Identity) -> Source:
-        if named.kind == "vault":
-            return VaultSecret(named.name, identity, self._vaults, self._key_vault.refresh_s)
-        return kept_here(named)
 
     def _one(self, key: Hashable, source: Callable[[], Source], what: str) -> Kept:
         known = self._kept.get(key) or self._before.get(key)

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from smalt.auth.entra import PATIENCE, entra_credential
-from smalt.auth.sources import Reading, Unreadable, checked, said
+from smalt.auth.sources import Reading, Source, Unreadable, checked, kept_here, said
 from smalt.config.endpoint import is_loopback
 from smalt.config.identity import Identity
 from smalt.config.network import Network, azure_transport
-from smalt.config.references import is_at_azure
+from smalt.config.references import Reference, is_at_azure
 from smalt.errors import MissingExtra
 
 if TYPE_CHECKING:
@@ -72,3 +72,10 @@ class VaultSecret:
             self._vaults.forget(self._vault, self._identity)
             raise Unreadable(f"{self._what} cannot be read: {said(error)}") from None
         return Reading(checked(secret.value or "", self._what), self._refresh_s)
+
+
+def source_of(named: Reference, identity: Identity, vaults: Vaults, refresh_s: float) -> Source:
+    """Where a secret is that settings only name. `identity`: who reads vaults."""
+    if named.kind == "vault":
+        return VaultSecret(named.name, identity, vaults, refresh_s)
+    return kept_here(named)

@@ -6,7 +6,8 @@ import ssl
 from pathlib import Path
 
 from smalt.cli.doctoring import quiet
-from smalt.cli.initializing import next_steps, problems_of, refuse_existing, render, write
+from smalt.cli.initializing import next_steps, problems_of, refuse_existing, render
+from smalt.cli.writing import write_text
 from smalt.config.identity import Identity
 from smalt.doctor.arm import ArmRefused, arm_for
 from smalt.doctor.discovery import Discovered, discover
@@ -19,7 +20,7 @@ def run(output: Path, subscription: str | None, *, force: bool, as_json: bool) -
     """Raises ConfigurationError if nothing is found, ARM does not tell, or the file cannot be written."""
     refuse_existing(output, force=force)
     found = _found(subscription)
-    write(output, render(found.data))
+    write_text(output, render(found.data))
     problems = problems_of(output)
     if as_json:
         print(json.dumps({"file": str(output), "problems": problems, "left_out": found.left_out}))

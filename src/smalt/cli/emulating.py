@@ -12,6 +12,7 @@ import typer
 
 from smalt.cli.curl import HELLO, curl
 from smalt.cli.processes import needs
+from smalt.cli.writing import write_text
 from smalt.errors import ConfigurationError
 
 with needs("smalt emulate", "emulator"):
@@ -53,7 +54,7 @@ def run(wanted: Wanted, write_config: Path | None, *, force: bool, as_json: bool
 
     def ready(emulator: Emulator) -> None:
         if write_config:
-            _write(write_config, MARK + emulator.smalt_config())
+            write_text(write_config, MARK + emulator.smalt_config())
         told = announcement(emulator)
         print(json.dumps(told) if as_json else "\n".join(_lines(told, write_config)), flush=True)
 
@@ -151,10 +152,3 @@ def _refuse_foreign(path: Path) -> None:
         raise ConfigurationError(
             f"{path} is there and was not written by smalt emulate; choose another name, or --force"
         )
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ConfigurationError(f"{path} cannot be written: {error.strerror}") from None

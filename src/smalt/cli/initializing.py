@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from smalt.cli.writing import write_text
 from smalt.config import load
 from smalt.config.document import KeyPath
 from smalt.config.environment import VARIABLES, read_environment
@@ -47,7 +48,7 @@ def run(output: Path, litellm: Path | None, *, force: bool, as_json: bool) -> No
         document.stop_if_faulty()
         converted = convert(document)
         data, remarks = converted.data, converted.remarks
-    write(output, render(data))
+    write_text(output, render(data))
     problems = problems_of(output)
     if as_json:
         told = [asdict(remark) for remark in remarks]
@@ -113,13 +114,6 @@ def refuse_existing(output: Path, *, force: bool) -> None:
         raise ConfigurationError(
             f"{output} is there already; write elsewhere with --output, or over it with --force"
         )
-
-
-def write(output: Path, text: str) -> None:
-    try:
-        output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ConfigurationError(f"{output} cannot be written: {error.strerror}") from None
 
 
 def problems_of(output: Path) -> list[str]:

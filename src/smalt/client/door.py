@@ -98,13 +98,13 @@ class Door:
         credential if it must. Raises SendFailed."""
         target, answer_s = self._target(upstream), self._answer_s(call, inbound)
         head = target.heads.at_once(time.monotonic()) or target.heads.obtain(answer_s)
-        return self._outbound(target, head, upstream, call, inbound)
+        return self._outbound(target, head, upstream, call, inbound, answer_s)
 
     async def outbound_async(self, upstream: str, call: OpenCall, inbound: Inbound) -> Outbound:
         """The same for event loops."""
         target, answer_s = self._target(upstream), self._answer_s(call, inbound)
         head = target.heads.at_once(time.monotonic()) or await target.heads.obtain_async(answer_s)
-        return self._outbound(target, head, upstream, call, inbound)
+        return self._outbound(target, head, upstream, call, inbound, answer_s)
 
     def _target(self, upstream: str) -> Target:
         return self._assembly.targets[upstream.partition("/")[0]]
@@ -114,7 +114,7 @@ class Door:
         return min(inbound.read_s, limits.stream_first_byte_s if call.facts.stream else limits.total_s)
 
     def _outbound(
-        self, target: Target, head: Head, upstream: str, call: OpenCall, inbound: Inbound
+        self, target: Target, head: Head, upstream: str, call: OpenCall, inbound: Inbound, answer_s: float
     ) -> Outbound:
         outgoing = target.outgoing(call.facts, upstream.partition("/")[2], inbound.body)
         limits = self._assembly.timeouts
@@ -124,7 +124,7 @@ class Door:
             request_head(outgoing, call.request_id, head),
             outgoing,
             connect_s=min(inbound.connect_s, limits.connect_s),
-            answer_s=self._answer_s(call, inbound),
+            answer_s=answer_s,
             idle_s=min(inbound.read_s, limits.stream_idle_s),
         )
 

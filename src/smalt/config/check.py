@@ -13,7 +13,7 @@ from smalt.config.freeze import DEFAULT_RESOURCE
 from smalt.config.identity import Identity
 from smalt.config.network import Network, ca_pem, proxy_of
 from smalt.config.references import fault_of, is_at_azure, reference
-from smalt.config.schema import Budget, Deployment, Resource, Settings
+from smalt.config.schema import UNDATED_VERSIONS, Budget, Deployment, Resource, Settings
 from smalt.config.shape import shape
 from smalt.config.unbuilt import MESSAGE, unbuilt
 from smalt.config.upstreams import is_provisioned
@@ -166,8 +166,7 @@ def _of_deployment(path: KeyPath, deployment: Deployment, quotas: Collection[str
 
 
 def _of_own_version(path: KeyPath, deployment: Deployment, resource: Resource) -> Iterator[Finding]:
-    on_v1 = "v1" in (resource.api, resource.api_version) or resource.api_version in ("preview", "latest")
-    if resource.kind == "openai" or on_v1:
+    if resource.kind == "openai" or resource.on_v1:
         yield Finding(path, "only for resources that are asked by the classic API")
     elif not _is_date(deployment.api_version or ""):
         yield Finding(path, "expected a version such as 2024-10-21 or 2025-04-01-preview")
@@ -223,7 +222,7 @@ def _of_gateway(settings: Settings) -> Iterator[Finding]:
 
 
 def _is_api_version(text: str) -> bool:
-    return text in ("v1", "preview", "latest") or _is_date(text)
+    return text in UNDATED_VERSIONS or _is_date(text)
 
 
 def _is_date(text: str) -> bool:

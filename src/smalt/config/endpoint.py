@@ -20,18 +20,23 @@ def base_url(endpoint: str, *, azure: bool, allow_http: bool = False) -> str:
     """
     url = _split(endpoint)
     host = _public_host(url.hostname or "")
-    if url.scheme == "http" and not (allow_http or _names_loopback(host)):
+    if url.scheme == "http" and not (allow_http or names_loopback(host)):
         raise ValueError("http would send the key in the clear; use https, or set allow_http: true")
     path = url.path.rstrip("/")
     if azure:
-        path = "" if _AZURE_HOST.fullmatch(host) else _PASTED.sub("", path)
+        path = "" if is_azures(host) else _PASTED.sub("", path)
     netloc = f"[{host}]" if ":" in host else host
     return f"{url.scheme}://{netloc}{f':{url.port}' if url.port else ''}{path}"
 
 
 def is_loopback(endpoint: str) -> bool:
     """Whether it is on this machine."""
-    return _names_loopback(urlsplit(endpoint).hostname or "")
+    return names_loopback(urlsplit(endpoint).hostname or "")
+
+
+def is_azures(host: str) -> bool:
+    """Whether a host has one of Azure's own names."""
+    return _AZURE_HOST.fullmatch(host) is not None
 
 
 def is_private_link(endpoint: str) -> bool:
@@ -68,7 +73,7 @@ def _public_host(host: str) -> str:
     return host.replace(".privatelink.", ".", 1)
 
 
-def _names_loopback(host: str) -> bool:
+def names_loopback(host: str) -> bool:
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:

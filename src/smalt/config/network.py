@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, PlainSerializer, SecretStr
 
+from smalt.config.endpoint import names_loopback
 from smalt.config.section import Section
 from smalt.errors import ConfigurationError
 from smalt.redact import HIDDEN
@@ -78,7 +79,7 @@ def proxy_for(network: Network, url: str, env: Mapping[str, str] = os.environ) -
         target.port or (443 if target.scheme == "https" else 80),
     )
     entries = network.no_proxy or _variable("no_proxy", env)[1].replace(",", " ").split()
-    if _is_loopback(host) or any(_covers(entry.strip().lower(), host, port) for entry in entries):
+    if names_loopback(host) or any(_covers(entry.strip().lower(), host, port) for entry in entries):
         return None
     if network.proxy is not None:
         return proxy_of(network)
@@ -194,10 +195,3 @@ def _covers(entry: str, host: str, port: int) -> bool:
     except ValueError:
         suffix = entry.removeprefix("*").removeprefix(".").removesuffix(".")
         return bool(suffix) and (host == suffix or host.endswith(f".{suffix}"))
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

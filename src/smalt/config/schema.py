@@ -34,6 +34,7 @@ from smalt.core.budgets import Period
 from smalt.core.settings import StrategyName
 
 DEFAULT_VERSION = "2024-10-21"  # of the classic API
+UNDATED_VERSIONS = frozenset({"v1", "preview", "latest"})  # of the v1 API
 
 
 def _as_pool(value: object) -> object:
@@ -133,6 +134,11 @@ class Resource(Section):
     deployments: dict[str, Deployment] = Field(
         default={}, description="By deployment name. Only the resource named `default` may have none."
     )
+
+    @property
+    def on_v1(self) -> bool:
+        """Whether Azure's v1 surface is asked for everything."""
+        return self.api == "v1" or self.api_version in UNDATED_VERSIONS
 
     @property
     def base_url(self) -> str:

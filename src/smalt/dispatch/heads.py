@@ -4,8 +4,9 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
-from typing import Final, NoReturn, Protocol
+from typing import Final, Protocol
 
+from smalt.confined import Confined
 from smalt.dispatch.run import SendFailed
 from smalt.types import FailureKind
 
@@ -53,7 +54,7 @@ class Credential(Protocol):
         ...
 
 
-class Head:
+class Head(Confined):
     """What every request with one value of a credential ends its head with."""
 
     __slots__ = ("_heads", "data", "slot")
@@ -67,9 +68,6 @@ class Head:
         """Its credential was refused: requests carry another one from now on, if there is one. Whether it is
         worth asking again."""
         return self._heads.turn_from(self)
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a secret stays in its process; build it from the configuration again")
 
 
 class Slot:
@@ -123,7 +121,7 @@ class Slot:
             self.fresh_until_s = min(self.fresh_until_s, time.monotonic() + READ_AGAIN_S)
 
 
-class Heads:
+class Heads(Confined):
     """Of one resource: one for each credential, one or two. Safe for threads without a lock: what follows a
     refusal depends on the refused head alone, so that many at a time turn once, and late ones not at all.
 
@@ -197,6 +195,3 @@ class Heads:
                 return slot.head
         text = current.credential.trouble or "it did not come in time"
         raise SendFailed(FailureKind.NO_CREDENTIAL, text)
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a secret stays in its process; build it from the configuration again")

@@ -6,8 +6,10 @@ import socket
 import time
 from base64 import b64encode
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, NoReturn, Self
+from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import unquote_to_bytes, urlsplit
+
+from smalt.confined import Confined
 
 if TYPE_CHECKING:
     from smalt.dispatch.target import Origin
@@ -19,7 +21,7 @@ _HEAD_END: Final = re.compile(rb"\r?\n\r?\n")
 
 
 @dataclass(frozen=True, slots=True)
-class Proxy:
+class Proxy(Confined):
     """`host` without brackets. `authorization`: what it is shown, empty for nothing."""
 
     host: str
@@ -35,9 +37,6 @@ class Proxy:
             words = unquote_to_bytes(parts.username) + b":" + unquote_to_bytes(parts.password or "")
             authorization = f"Basic {b64encode(words).decode()}"
         return cls(parts.hostname or "", parts.port or 80, authorization)
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a secret stays in its process; build it from the configuration again")
 
 
 class Tunnel:

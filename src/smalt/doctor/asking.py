@@ -12,7 +12,7 @@ import msgspec
 
 from smalt.doctor.dial import Way, open_socket, secured
 from smalt.doctor.surroundings import Surroundings
-from smalt.redact import HIDDEN, SHORTEST
+from smalt.redact import HIDDEN, secrets_among
 
 LONGEST_ANSWER = 8 * 1024 * 1024  # bytes
 CLOSED = (http.client.HTTPException, OSError)  # what `ask` raises
@@ -45,10 +45,8 @@ class Answer:
 
 def _without(body: bytes, headers: Mapping[str, str]) -> bytes:
     """What a server repeats of the credential it was shown goes no further."""
-    for value in headers.values():
-        secret = value.rpartition(" ")[2]
-        if len(secret) >= SHORTEST:
-            body = body.replace(secret.encode(), HIDDEN.encode())
+    for secret in secrets_among(headers.items()):
+        body = body.replace(secret.encode(), HIDDEN.encode())
     return body
 
 
@@ -76,9 +74,9 @@ class Line:
         sock = open_socket(way, self.around)
         connection = http.client.HTTPConnection(way.host, way.port, timeout=self.around.timeout_s)
         connection.sock = secured(sock, way, self.trust) if self.trust else sock
-        target = f"http://{way.authority}{path}" if way.proxy and not way.tls else path
+        target = f"http://{way.origin.authority}{path}" if way.proxy and not way.tls else path
         connection.sock.settimeout(patience_s or self.around.timeout_s)
-        own = {"host": way.authority, "accept": "application/json", "user-agent": "smalt"}
+        own = {"host": way.origin.authority, "accept": "application/json", "user-agent": "smalt"}
         if body is not None:
             own["content-type"] = "application/json"
         try:

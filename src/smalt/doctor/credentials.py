@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from smalt.auth.entra import domain_of
 from smalt.config.identity import Identity
 from smalt.config.schema import Resource
 from smalt.doctor.findings import Finding
 from smalt.doctor.kept_secrets import NotKept, read_key
 from smalt.doctor.patient import Patient
-from smalt.doctor.questions import on_v1
 from smalt.doctor.tokens import Token
 
 _AZURE_HOST = re.compile(r".*\.(openai|cognitiveservices|services\.ai)\.azure\.(com|us|cn)")
@@ -61,13 +61,6 @@ def at_azure(resource: Resource) -> bool:
 
 def audiences(resource: Resource) -> tuple[str, ...]:
     """Of tokens the resource accepts (wire: Cognitive Services on both surfaces, Azure AI on v1)."""
-    end = next(
-        (
-            end
-            for end in ("us", "cn")
-            if (urlsplit(resource.base_url).hostname or "").endswith(f".azure.{end}")
-        ),
-        "com",
-    )
-    both = f"https://cognitiveservices.azure.{end}", f"https://ai.azure.{end}"
-    return both if on_v1(resource) else both[:1]
+    domain = domain_of(resource.base_url)
+    both = f"https://cognitiveservices.{domain}", f"https://ai.{domain}"
+    return both if resource.on_v1 else both[:1]

@@ -32,10 +32,8 @@ class Way:
     proxy: Proxy | None = None
 
     @property
-    def authority(self) -> str:
-        """The Host header's value."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == (443 if self.tls else 80) else f"{host}:{self.port}"
+    def origin(self) -> Origin:
+        return Origin(self.host, self.port, self.tls, self.proxy)
 
 
 def open_socket(way: Way, around: Surroundings) -> socket.socket:
@@ -47,7 +45,7 @@ def open_socket(way: Way, around: Surroundings) -> socket.socket:
     if not way.tls:  # such requests name the host themselves
         return sock
     try:
-        tunnel = Tunnel(Origin(way.host, way.port, way.tls), way.proxy)
+        tunnel = Tunnel(way.origin, way.proxy)
         open_tunnel(sock, tunnel, time.monotonic() + around.timeout_s)
     except BaseException:
         sock.close()

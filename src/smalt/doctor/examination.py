@@ -18,7 +18,7 @@ from smalt.doctor.credentials import Shown, audiences, bearer, is_proxy, keys_of
 from smalt.doctor.deployed import look_up
 from smalt.doctor.findings import Diagnosis, Finding, ok, skipped
 from smalt.doctor.patient import Patient
-from smalt.doctor.questions import Place, on_v1, place
+from smalt.doctor.questions import Place, place
 from smalt.doctor.reach import Reach, Unreachable
 from smalt.doctor.serving import Serving
 from smalt.doctor.silence import heard
@@ -150,7 +150,7 @@ class Examination:
         elif resource.deployments:
             return self._put(place(resource, next(iter(resource.deployments))), shown)
         else:
-            version = "" if on_v1(resource) else f"?api-version={resource.api_version}"
+            version = "" if resource.on_v1 else f"?api-version={resource.api_version}"
             path = f"{base}/openai{'' if version else '/v1'}/models{version}"
         return self._reach.line.ask("GET", path, dict([shown.header]))
 

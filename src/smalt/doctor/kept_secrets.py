@@ -3,8 +3,8 @@
 import shlex
 from urllib.parse import urlsplit
 
-from smalt.auth.sources import Unreadable, kept_here
-from smalt.auth.vault import Vaults, VaultSecret
+from smalt.auth.sources import Unreadable
+from smalt.auth.vault import Vaults, source_of
 from smalt.config.identity import Identity
 from smalt.config.network import Network
 from smalt.config.references import Reference, reference
@@ -28,9 +28,7 @@ def read_key(text: str, identity: Identity, network: Network) -> str:
     if named is None:
         return text
     try:
-        if named.kind == "vault":
-            return VaultSecret(named.name, identity, Vaults(network), refresh_s=0).read(afresh=True).text
-        return kept_here(named).read(afresh=True).text
+        return source_of(named, identity, Vaults(network), refresh_s=0).read(afresh=True).text
     except Unreadable as error:
         raise NotKept(_why(named, str(error)), str(error).partition(" Content:")[0][:300]) from None
 

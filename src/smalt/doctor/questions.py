@@ -42,14 +42,14 @@ class Place:
         if resource.kind == "openai":
             return openai_path(self.operation, urlsplit(resource.base_url).path.rstrip("/"))
         prefix = urlsplit(resource.base_url).path.rstrip("/")
-        if on_v1(resource) or azure_surface(self.operation, self.api_version) is Surface.V1:
+        if resource.on_v1 or azure_surface(self.operation, self.api_version) is Surface.V1:
             return prefix + v1_path(self.operation)
         return prefix + classic_path(self.operation, self.deployment, self.api_version)
 
     @property
     def names_deployment(self) -> bool:
         """Whether the path does; else the body."""
-        classic = self.resource.kind == "azure" and not on_v1(self.resource)
+        classic = self.resource.kind == "azure" and not self.resource.on_v1
         surface = azure_surface(self.operation, self.api_version) if classic else Surface.V1
         return path_names_deployment(surface, self.operation)
 
@@ -92,10 +92,6 @@ def place(resource: Resource, deployment: str, api_version: str | None = None) -
     model = model_behind(spec.model, deployment)
     version = api_version or spec.api_version or resource.api_version
     return Place(resource, deployment, model, _operation(model_data(model)), version)
-
-
-def on_v1(resource: Resource) -> bool:
-    return resource.api == "v1" or resource.api_version in {"v1", "preview", "latest"}
 
 
 def _operation(data: ModelData | None) -> Operation:

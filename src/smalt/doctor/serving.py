@@ -12,7 +12,7 @@ from smalt.doctor.credentials import is_proxy
 from smalt.doctor.deployed import Deployed, missing, of_deployment
 from smalt.doctor.findings import Area, Diagnosis, Finding, ok, skipped
 from smalt.doctor.patient import Patient
-from smalt.doctor.questions import Place, on_v1, place
+from smalt.doctor.questions import Place, place
 from smalt.doctor.silence import heard, of_silence
 from smalt.redact import redacted
 from smalt.wire.models import infer_model, model_data
@@ -77,7 +77,7 @@ class Serving:
     def _in_default_version(self, asked: Place) -> Answer | None:
         """The answer to the same question in a version that Azure knows; None if that is no help."""
         resource = asked.resource
-        if is_proxy(resource) or on_v1(resource) or asked.api_version == DEFAULT_VERSION:
+        if is_proxy(resource) or resource.on_v1 or asked.api_version == DEFAULT_VERSION:
             return None
         other = self._ask(place(resource, asked.deployment, DEFAULT_VERSION))
         if read(other, asked) == "no_path":
@@ -91,7 +91,7 @@ class Serving:
         if is_proxy(resource):
             mend: Sequence[str] = ("write the endpoint up to, and with, /v1",)
             return Diagnosis("endpoint", "wrong_path", "the server does not know this path", mend)
-        if on_v1(resource):
+        if resource.on_v1:
             cause = "the resource does not know the v1 API"
             return Diagnosis("endpoint", "wrong_path", cause, ("api: classic",))
         cause = "what answers there is no Azure OpenAI resource, or the endpoint has a path too many"

@@ -1,6 +1,5 @@
 """Entra tokens: getting one, and what it claims."""
 
-import base64
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import msgspec
 
 from smalt.auth.entra import entra_credential
-from smalt.auth.sources import Unreadable
+from smalt.auth.sources import Unreadable, claims_of
 from smalt.config.identity import Identity
 from smalt.config.network import Network, azure_transport
 from smalt.doctor.findings import Diagnosis
@@ -58,11 +57,8 @@ class Token:
 
 def read(text: str) -> Token:
     """A token apart; a text that is none has no claims."""
-    parts = text.split(".")
-    if len(parts) != 3:
-        return Token(text, {})
     try:
-        claims = msgspec.json.decode(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+        claims = msgspec.json.decode(claims_of(text))
     except (ValueError, msgspec.DecodeError):
         return Token(text, {})
     return Token(text, claims if isinstance(claims, dict) else {})
