@@ -192,6 +192,19 @@ class PermissionDenied(RequestError):
     )
 
 
+class PolicyDenied(RequestError):
+    """A rule of the gateway forbids the request, or what the model answered."""
+
+    code = "policy_denied"
+    type = "permission_error"
+    http_status = 403
+    status = "PERMISSION_DENIED"
+    resolution = (
+        "The message says what is forbidden; leave it out.",
+        "Who runs the gateway can change the rule in smalt.yaml.",
+    )
+
+
 class ModelNotAvailableError(RequestError):
     """No upstream is configured for the model."""
 

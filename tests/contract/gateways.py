@@ -48,7 +48,8 @@ class Stage:
     def play(self, settings: Settings) -> None:
         before = self._current
         keys = [{"alias": "tests", "key": KEY}, {"alias": "narrow", "key": NARROW_KEY, "models": ["gpt-4o"]}]
-        gateway = schema.Gateway.model_validate({"admin_key": ADMIN_KEY, "keys": keys})
+        ours = schema.Gateway.model_validate({"admin_key": ADMIN_KEY, "keys": keys})
+        gateway = settings.gateway.model_copy(update={"admin_key": ours.admin_key, "keys": ours.keys})
         self._current = Current(settings.model_copy(update={"gateway": gateway}))
         self.assembly = self._current.now.assembly
         self._app = Gateway(self._current.handle, pages(self._current))

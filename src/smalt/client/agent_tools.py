@@ -5,13 +5,13 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial, wraps
-from importlib import import_module
 from types import MappingProxyType
 from typing import Any
 
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
 from pydantic_core import to_json
 
+from smalt.config.plugins import load
 from smalt.errors import ConfigurationError
 
 ToolCall = Mapping[str, Any]  # of an answer of chat completions
@@ -92,10 +92,9 @@ def imported(references: Sequence[str]) -> list[Callable[..., Any]]:
 
 
 def _imported(reference: str) -> Callable[..., Any]:
-    module, _, name = reference.partition(":")
     try:
-        function: Callable[..., Any] = getattr(import_module(module), name)
-    except (ImportError, AttributeError) as error:
+        function: Callable[..., Any] = load(reference)
+    except ImportError as error:
         raise ConfigurationError(f"the tool {reference} cannot be imported: {error}") from error
     return function
 

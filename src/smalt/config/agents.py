@@ -1,18 +1,16 @@
 """What agents say and call, as far as settings tell it: instructions and names of tools."""
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from smalt.config.document import Finding, KeyPath
+from smalt.config.plugins import is_reference
 from smalt.errors import MissingExtra
 from smalt.types import AGENT_PREFIX
 from smalt.wire.instructions import Instructions
 
 if TYPE_CHECKING:
     from smalt.config.schema import Agent, Settings
-
-_TOOL = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
 
 def instructions(settings: "Settings") -> dict[str, Instructions]:
@@ -34,5 +32,5 @@ def of_agents(agents: Mapping[str, "Agent"]) -> Iterator[Finding]:
             except (ValueError, MissingExtra) as error:
                 yield Finding((*path, "instructions"), str(error))
         for index, tool in enumerate(agent.tools):
-            if not _TOOL.fullmatch(tool):
+            if not is_reference(tool):
                 yield Finding((*path, "tools", index), "expected a function such as package.module:function")

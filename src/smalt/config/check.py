@@ -12,6 +12,7 @@ from smalt.config.endpoint import is_loopback
 from smalt.config.freeze import DEFAULT_RESOURCE
 from smalt.config.identity import Identity
 from smalt.config.network import Network, ca_pem, proxy_of
+from smalt.config.plugins import is_reference
 from smalt.config.references import fault_of, is_at_azure, reference
 from smalt.config.schema import UNDATED_VERSIONS, Budget, Deployment, Resource, Settings
 from smalt.config.shape import shape
@@ -219,6 +220,10 @@ def _of_gateway(settings: Settings) -> Iterator[Finding]:
             yield Finding((*path, "key"), f"the same as {used[secret]}" if secret else "key is required")
         yield from _of_secret((*path, "key"), key.key)
         used.setdefault(secret, f"the key '{key.alias}'")
+    for index, guard in enumerate(gateway.guards):
+        if not is_reference(guard.use):
+            path = ("gateway", "guards", index)
+            yield Finding((*path, "use"), "expected a class such as smalt.guards.patterns:Patterns")
 
 
 def _is_api_version(text: str) -> bool:

@@ -318,6 +318,19 @@ class GatewayKey(Section):
     models: tuple[str, ...] = Field(default=(), description="Models the key may use. Absent: all.")
 
 
+class GuardSettings(Section):
+    """A guard: what looks at the texts of requests before they are sent, and of answers as they come."""
+
+    model_config = ConfigDict(json_schema_extra={"required": ["use"]})
+
+    use: str = Field(
+        default="",
+        description="The class, as `package.module:Class`; there is `smalt.guards.patterns:Patterns`. "
+        "Required.",
+    )
+    options: dict[str, Any] = Field(default={}, description="What the class is made with.")
+
+
 class Gateway(Section):
     """What `smalt serve` offers."""
 
@@ -327,6 +340,9 @@ class Gateway(Section):
     )
     secrets: Secrets = _later("The first seals ids and peppers key hashes, all open.", ())
     keys: tuple[GatewayKey, ...] = Field(default=(), description="Fixed gateway keys.")
+    guards: tuple[GuardSettings, ...] = Field(
+        default=(), description="Guards, asked in this order. Absent: none."
+    )
     callers_may_bring: tuple[str, ...] = _later("Hosts allowed in X-Azure-Endpoint.", ())
 
     @property

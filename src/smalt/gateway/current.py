@@ -12,7 +12,8 @@ from smalt.config import Settings
 from smalt.dispatch.connections import Connections
 from smalt.dispatch.upstreams import Upstreams
 from smalt.errors import ConfigurationError
-from smalt.gateway.exchange import Exchange
+from smalt.gateway.exchange import Exchange, Handler
+from smalt.gateway.guarding import Guards, guarded
 from smalt.gateway.model_calls import ModelCalls
 from smalt.gateway.principals import GatewayKeys, Principal
 
@@ -26,7 +27,7 @@ class InForce(Struct, frozen=True):
     assembly: Assembly
     keys: GatewayKeys
     admin_key: str
-    calls: ModelCalls
+    handle: Handler
     since: datetime
 
 
@@ -53,7 +54,7 @@ class Current:
         return None if self.now.settings.gateway.admin_key else self._made_keys["adm"]
 
     async def handle(self, exchange: Exchange) -> None:
-        await self.now.calls.handle(exchange)
+        await self.now.handle(exchange)
 
     def reload(self) -> None:
         """Go on with what `read` gives. Raises ConfigurationError, also kept as `problems`: then nothing has
@@ -91,13 +92,16 @@ class Current:
             or [(self._made_keys["gw"], Principal("made-at-start"))]
         )
         upstreams = Upstreams(assembly.targets, assembly.timeouts, self.connections)
+        handle: Handler = ModelCalls(assembly.dispatcher, upstreams, keys, assembly.timeouts).handle
+        if settings.gateway.guards:
+            handle = guarded(handle, Guards(settings.gateway.guards), keys)
         admin_key = settings.gateway.admin_key
         return InForce(
             settings,
             assembly,
             keys,
             admin_key.get_secret_value() if admin_key else self._made_keys["adm"],
-            ModelCalls(assembly.dispatcher, upstreams, keys, assembly.timeouts),
+            handle,
             datetime.now(UTC),
         )
 

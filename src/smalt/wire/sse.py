@@ -150,12 +150,12 @@ class StreamWatch:
 
     def _look(self, events: bytes) -> bytes:
         if _CR in events:
-            return b"".join([event for event in _split(events) if not self._leave_out(_data(event))])
+            return b"".join([event for event in split(events) if not self._leave_out(data_of(event))])
         line = events.find(b"\n") + 1 if events.startswith(b"event: ") else 0
         if events.find(b"\n", line) == len(events) - 2 and events.startswith(b"data: ", line):
             return b"" if self._leave_out(events[line + 6 : -2]) else events  # the usual case
         parts = events.split(b"\n\n")
-        kept = [part for part in parts if not part or not self._leave_out(_data(part))]
+        kept = [part for part in parts if not part or not self._leave_out(data_of(part))]
         return events if len(kept) == len(parts) else b"\n\n".join(kept)
 
     def _leave_out(self, data: bytes) -> bool:
@@ -295,12 +295,14 @@ def _last_event_end(data: bytearray, start: int) -> int:
     return end
 
 
-def _split(events: bytes) -> list[bytes]:
+def split(events: bytes) -> list[bytes]:
+    """Each with the blank line that ends it."""
     ends = [0, *(match.end() for match in _EVENT_END.finditer(events)), len(events)]
     return [events[start:end] for start, end in itertools.pairwise(ends)]
 
 
-def _data(event: bytes) -> bytes:
+def data_of(event: bytes) -> bytes:
+    """Empty if there is none."""
     if event.startswith(b"data: ") and _LF not in event:
         return event[6:]  # the usual case
     lines = event.removeprefix(_BOM).splitlines()
