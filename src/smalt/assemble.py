@@ -4,7 +4,6 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal
 from urllib.parse import urlsplit
 
 from smalt.auth.secrets import GivenToken, Secrets
@@ -135,9 +134,9 @@ def _target(
     return Target(
         origin=origin,
         credentials=credentials,
-        api=_api(resource),
+        api=resource.spoken_api,
         api_version=resource.api_version,
-        base_path=urlsplit(resource.base_url).path.rstrip("/"),
+        base_path=resource.base_path,
         region=resource.region,
         models={name: deployment.model for name, deployment in resource.deployments.items()},
         versions={
@@ -148,9 +147,3 @@ def _target(
         defaults=filled_in,
         adapt=adapt,
     )
-
-
-def _api(resource: Resource) -> Literal["classic", "v1", "openai"]:
-    if resource.kind == "openai":
-        return "openai"
-    return "v1" if resource.on_v1 else "classic"

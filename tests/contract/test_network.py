@@ -158,6 +158,22 @@ def test_http_by_a_proxy(door: AnyDoor, azure: Handle) -> None:
     assert "proxy-authorization" not in shown
 
 
+@pytest.mark.parametrize(
+    ("api", "path"),
+    [
+        ("auto", "/team/openai/deployments/gpt-4o-prod/chat/completions"),
+        ("v1", "/team/openai/v1/chat/completions"),
+    ],
+)
+def test_a_gateway_before_azure(door: AnyDoor, azure: Handle, api: str, path: str) -> None:
+    """The path of the endpoint comes before Azure's own."""
+    told = world.written(azure, retry={"max_attempts": 1})
+    for name in world.REGIONS:
+        told["resources"][name] |= {"endpoint": f"{azure.url(name)}/team", "api": api}
+    asked(door, Settings.model_validate(told))
+    assert [entry["path"] for entry in azure.log()] == [path]
+
+
 def test_a_redirect_is_not_followed(azure: Handle, doors: dict[str, AnyDoor]) -> None:
     """It is an error like any other: no credential goes where the upstream points."""
     for door in doors.values():

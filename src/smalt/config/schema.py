@@ -6,6 +6,7 @@ easily by `Settings.model_validate({...})`. Whether the values make sense togeth
 
 import re
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     BeforeValidator,
@@ -32,6 +33,7 @@ from smalt.config.numbers import (
 from smalt.config.section import Secret, Secrets, Section
 from smalt.core.budgets import Period
 from smalt.core.settings import StrategyName
+from smalt.wire.paths import Api
 
 DEFAULT_VERSION = "2024-10-21"  # of the classic API
 UNDATED_VERSIONS = frozenset({"v1", "preview", "latest"})  # of the v1 API
@@ -139,6 +141,18 @@ class Resource(Section):
     def on_v1(self) -> bool:
         """Whether Azure's v1 surface is asked for everything."""
         return self.api == "v1" or self.api_version in UNDATED_VERSIONS
+
+    @property
+    def spoken_api(self) -> Api:
+        """What the resource is spoken to in."""
+        if self.kind == "openai":
+            return "openai"
+        return "v1" if self.on_v1 else "classic"
+
+    @property
+    def base_path(self) -> str:
+        """What every path begins with; empty on Azure's own hosts. ValueError if there is no usable URL."""
+        return urlsplit(self.base_url).path.rstrip("/")
 
     @property
     def base_url(self) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -20,7 +20,7 @@ from smalt.wire.tool_names import Renamed
 # stream_options.include_usage is refused before this version (Azure OpenAI API lifecycle, 2024-09-01-preview)
 INCLUDE_USAGE_SINCE = "2024-09"
 
-_classic_path = lru_cache(maxsize=4_096)(paths.classic_path)
+_path = lru_cache(maxsize=4_096)(paths.resource_path)
 
 
 @lru_cache(maxsize=4_096)
@@ -78,7 +78,7 @@ class Target:
 
     origin: Origin
     credentials: tuple[Credential, ...]
-    api: Literal["classic", "v1", "openai"]
+    api: paths.Api
     api_version: str
     base_path: str = ""
     region: str | None = None
@@ -138,20 +138,13 @@ class Target:
         if self.adapt:
             body, adaptations, renamed = adapt(body, facts, model, azure=self.api != "openai")
             rewrites += adaptations
-        path = self._prefix + self._path(facts.operation, deployment, version)
+        path = self._prefix + _path(self.api, self.base_path, facts.operation, deployment, version)
         return Outgoing(path, body, tuple(rewrites), renamed)
 
     def _named_by_path(self, operation: Operation, version: str) -> bool:
         if self.api != "classic":
             return False
         return paths.path_names_deployment(paths.azure_surface(operation, version), operation)
-
-    def _path(self, operation: Operation, deployment: str, version: str) -> str:
-        if self.api == "openai":
-            return paths.openai_path(operation, self.base_path)
-        if self.api == "v1" or paths.azure_surface(operation, version) is paths.Surface.V1:
-            return paths.v1_path(operation)
-        return _classic_path(operation, deployment, version)
 
     def _must_ask_for_usage(self, facts: Facts, body: bytes, version: str) -> bool:
         known = self.api != "classic" or version >= INCLUDE_USAGE_SINCE

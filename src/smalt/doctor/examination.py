@@ -4,7 +4,6 @@ fault."""
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
-from urllib.parse import urlsplit
 
 from smalt.auth.entra import scope_of
 from smalt.config.identity import Identity
@@ -144,7 +143,7 @@ class Examination:
     def _knock(self, resource: Resource, shown: Shown) -> Answer:
         """At the first deployment; at the list of models where none is configured, and at a proxy: behind it,
         what one deployment answers may concern that one alone."""
-        base = urlsplit(resource.base_url).path.rstrip("/")
+        base = resource.base_path
         if is_proxy(resource):
             path = f"{base}/models"
         elif resource.deployments:
@@ -169,7 +168,7 @@ class Examination:
     def _with_v1(self, shown: Shown, answer: Answer) -> Finding | None:
         """What is wrong with an endpoint that should go on with /v1; None if that is not it."""
         resource = self.patient.resource
-        bare = "/v1" not in urlsplit(resource.base_url).path
+        bare = "/v1" not in resource.base_path
         if not bare or (answer.status != 404 and self._refusal(answer, shown) is None):
             return None
         longer = resource.model_copy(update={"endpoint": f"{resource.base_url}/v1"})

@@ -8,12 +8,11 @@ billed is what was answered with success ("Monitoring Azure OpenAI", metrics of 
 
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from smalt.config.schema import Resource
 from smalt.types import Operation
 from smalt.wire.models import ModelData, model_behind, model_data
-from smalt.wire.paths import Surface, azure_surface, classic_path, openai_path, path_names_deployment, v1_path
+from smalt.wire.paths import Surface, azure_surface, path_names_deployment, resource_path
 
 ANSWER_TOKENS = 16  # the least that every model takes
 _NOTHING: dict[Operation, dict[str, Any]] = {
@@ -38,13 +37,8 @@ class Place:
     @property
     def path(self) -> str:
         """With query."""
-        resource = self.resource
-        if resource.kind == "openai":
-            return openai_path(self.operation, urlsplit(resource.base_url).path.rstrip("/"))
-        prefix = urlsplit(resource.base_url).path.rstrip("/")
-        if resource.on_v1 or azure_surface(self.operation, self.api_version) is Surface.V1:
-            return prefix + v1_path(self.operation)
-        return prefix + classic_path(self.operation, self.deployment, self.api_version)
+        api, base_path = self.resource.spoken_api, self.resource.base_path
+        return resource_path(api, base_path, self.operation, self.deployment, self.api_version)
 
     @property
     def names_deployment(self) -> bool:

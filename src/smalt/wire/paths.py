@@ -7,6 +7,7 @@ api-version; v1: deployment in the body); OpenAI API reference (/v1/*).
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 from urllib.parse import quote, unquote
 
 from smalt.errors import InvalidDeployment
@@ -26,6 +27,8 @@ _SUFFIX = {
 }
 _SLASHES = re.compile(r"(?<!/deployments)/{2,}")
 _OPERATION = {suffix: operation for operation, suffix in _SUFFIX.items()}
+
+Api = Literal["classic", "v1", "openai"]  # of a resource: Azure's surfaces, or any compatible server's
 
 
 class Surface(StrEnum):
@@ -89,6 +92,16 @@ def azure_surface(operation: Operation, api_version: str) -> Surface:
         known = api_version >= RESPONSES_SINCE and api_version.endswith("-preview")
         return Surface.CLASSIC if known else Surface.V1
     return Surface.CLASSIC
+
+
+def resource_path(api: Api, base_path: str, operation: Operation, deployment: str, api_version: str) -> str:
+    """Path and query on a resource whose endpoint ends in `base_path`, for example that of a gateway before
+    Azure, or /v1."""
+    if api == "openai":
+        return openai_path(operation, base_path)
+    if api == "v1" or azure_surface(operation, api_version) is Surface.V1:
+        return base_path + v1_path(operation)
+    return base_path + classic_path(operation, deployment, api_version)
 
 
 def classic_path(operation: Operation, deployment: str, api_version: str) -> str:

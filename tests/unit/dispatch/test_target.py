@@ -75,10 +75,15 @@ def test_one_model_goes_on(name: bytes) -> None:
         (make_target(), "/openai/deployments/gpt%2F4o/chat/completions?api-version=2024-10-21"),
         (make_target("v1"), "/openai/v1/chat/completions"),
         (make_target("openai", base_path="/v1"), "/v1/chat/completions"),
+        (
+            make_target(base_path="/team"),
+            "/team/openai/deployments/gpt%2F4o/chat/completions?api-version=2024-10-21",
+        ),
+        (make_target("v1", base_path="/team"), "/team/openai/v1/chat/completions"),
     ],
 )
 def test_the_path_of_each_api(target: Target, path: str) -> None:
-    """Classic names the deployment in the path, the others in the body."""
+    """Classic names the deployment in the path, the others in the body; that of the endpoint comes first."""
     assert target.outgoing(PLAIN, "gpt/4o", b"{}").path == path
 
 

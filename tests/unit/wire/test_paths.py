@@ -3,6 +3,7 @@ import pytest
 from smalt.errors import InvalidDeployment
 from smalt.types import Operation
 from smalt.wire.paths import (
+    Api,
     Asked,
     Surface,
     azure_surface,
@@ -10,6 +11,7 @@ from smalt.wire.paths import (
     openai_path,
     parse,
     path_names_deployment,
+    resource_path,
     v1_path,
 )
 
@@ -143,6 +145,20 @@ def test_paths_towards_upstreams(operation: Operation, classic: str, rest: str) 
     assert classic_path(operation, "dep", "v") == classic
     assert v1_path(operation) == "/openai/v1" + rest
     assert openai_path(operation, "/api/v1") == "/api/v1" + rest
+
+
+@pytest.mark.parametrize(
+    ("api", "operation", "path"),
+    [
+        ("classic", Operation.CHAT, "/base/openai/deployments/dep/chat/completions?api-version=2024-10-21"),
+        ("classic", Operation.RESPONSES, "/base/openai/v1/responses"),
+        ("v1", Operation.CHAT, "/base/openai/v1/chat/completions"),
+        ("openai", Operation.CHAT, "/base/chat/completions"),
+    ],
+)
+def test_the_path_of_an_endpoint_comes_first(api: Api, operation: Operation, path: str) -> None:
+    """Before Azure's own, too: a gateway may stand there. What the dated surface has not is asked on v1."""
+    assert resource_path(api, "/base", operation, "dep", "2024-10-21") == path
 
 
 def test_a_deployment_outside_the_path_may_have_any_name() -> None:
