@@ -9,7 +9,7 @@ import pytest
 from tests.contract import world
 from tests.contract.doors import SURFACES, Surface, sdk_client
 from tests.contract.gateways import KEY, GatewayProcess, Stage, gateway_process
-from tests.integration.gateway.raw import ask, request
+from tests.integration.gateway.raw import ask, body, request
 
 import smalt
 from smalt import AzureOpenAI, Fleet
@@ -17,6 +17,7 @@ from smalt.emulator.testing import Handle
 
 pytestmark = pytest.mark.sdk
 
+ROOT = Path(__file__).parents[3]
 HELLO: Any = [{"role": "user", "content": "hello"}]
 
 
@@ -52,6 +53,35 @@ def test_req_2_3_the_documents_request(azure: Handle, tmp_path: Path) -> None:
 
 def _status(process: GatewayProcess, header: str) -> int:
     return ask(process.url, request(header, key=None)).status
+
+
+@pytest.mark.parametrize(
+    ("model", "fault", "status", "code", "hint"),
+    [
+        ("gpt-4o", {"error": "invalid_api_key"}, 502, "upstream_auth_failed", "Keys and Endpoint"),
+        ("gpt-4o", {"error": "deployment_not_found"}, 404, "DeploymentNotFound", "need not be its model's"),
+        (
+            "gpt-4o",
+            {"error": "rate_limit_tokens_classic"},
+            429,
+            "rate_limit_exceeded",
+            "Wait for retry-after",
+        ),
+        ("gpt-9", None, 404, "model_not_found", "GET /v1/models"),
+    ],
+)
+def test_req_2_14_errors_say_what_to_do(
+    stage: Stage, azure: Handle, model: str, fault: dict[str, str] | None, status: int, code: str, hint: str
+) -> None:
+    """A refused credential, a missing deployment, a spent quota, an unknown model: the body carries a hint, and
+    a link to the heading of its code."""
+    if fault is not None:
+        azure.fault(kind="error", **fault)
+    answer = ask(stage.url, request(content=body(model=model)))
+    assert (answer.status, answer.error["code"]) == (status, code)
+    assert hint in " ".join(answer.error["resolution"])
+    page, _, heading = answer.error["doc_url"].partition("#")
+    assert f"# {heading}\n" in (ROOT / page).read_text().lower().replace("`", "")
 
 
 def test_req_1_1_http_to_another_host_sends_nothing(azure: Handle) -> None:
