@@ -1,6 +1,7 @@
 """Frozen values that every layer may hold. They carry facts, not behaviour."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
@@ -139,7 +140,10 @@ class Failure(Struct, frozen=True, gc=False):
 
 
 class AttemptRecord(Struct, frozen=True, gc=False):
-    """One send to one upstream and how it ended. `number` counts from 1, `of` is the most there may be."""
+    """One send to one upstream and how it ended. `number` counts from 1, `of` is the most there may be.
+    `started_s`: since the beginning of the call. `upstream_ids`: Azure's own ids of the request, by header;
+    support asks for `apim-request-id`. Empty if no head came.
+    """
 
     upstream: str
     region: str | None
@@ -148,6 +152,8 @@ class AttemptRecord(Struct, frozen=True, gc=False):
     fate: Fate
     failure: Failure | None
     duration_s: float
+    started_s: float = 0.0
+    upstream_ids: Mapping[str, str] = field(default_factory=dict)
 
 
 class NoticeKind(StrEnum):
@@ -167,14 +173,26 @@ class Notice(Struct, frozen=True, gc=False):
     data: Mapping[str, int | float] = field(default_factory=dict)
 
 
+class TraceParent(Struct, frozen=True, gc=False):
+    """The trace that a caller's request belongs to, as its `traceparent` says it (W3C Trace Context).
+
+    `trace_id`: 32 hexadecimal digits. `parent_id`: 16, of the caller's span. `sampled`: whether it is kept.
+    """
+
+    trace_id: str
+    parent_id: str
+    sampled: bool
+
+
 class CallRecord(Struct, frozen=True, gc=False):
     """One caller request, told when it has ended.
 
     `upstream`, `region`: who answered and where, None if nobody did. `usage`: reported or estimated tokens;
     `estimated` says which. `cost_nusd`: nano-USD, None where the price is unknown; `prices_as_of` dates the
-    price list. `rewrites`: what was changed in the request. `upstream_ids`: Azure's own ids of the request,
-    by header. `first_byte_s`: until a whole answer or the first content of a stream was there. `cached`:
-    answered from memory, nothing was sent. `error`: code of the final error.
+    price list. `rewrites`: what was changed in the request. `upstream_ids`: of the last attempt.
+    `first_byte_s`: until a whole answer or the first content of a stream was there. `cached`: answered from
+    memory, nothing was sent. `error`: code of the final error. `principal`: alias of the gateway key, None in
+    the library. `started_at`: in UTC. `trace`: the one that the caller is in, None if it named none.
     """
 
     request_id: str
@@ -195,6 +213,9 @@ class CallRecord(Struct, frozen=True, gc=False):
     first_byte_s: float | None = None
     cached: bool = False
     error: str | None = None
+    principal: str | None = None
+    started_at: datetime | None = None
+    trace: TraceParent | None = None
 
     @property
     def agent(self) -> str | None:

@@ -3,7 +3,7 @@
 Context variables carry it, so that it follows tasks and stays out of other threads and tasks.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from smalt.dispatch.dispatcher import NO_CIRCUMSTANCES, Circumstances
 from smalt.types import CallRecord
 from smalt.wire.instructions import Variables
+from smalt.wire.trace import read_traceparent
 
 Progress = Callable[[int, int], None]
 
@@ -78,3 +79,10 @@ def changed(**changes: object) -> Iterator[None]:
         yield
     finally:
         _current.reset(token)
+
+
+def of(headers: Mapping[str, str]) -> Circumstances:
+    """Those of now, with the trace that a request carries."""
+    value = headers.get("traceparent")
+    trace = read_traceparent(value.encode("latin-1", "replace")) if value else None
+    return current() if trace is None else replace(current(), trace=trace)

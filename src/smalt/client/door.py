@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from datetime import datetime
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,7 +13,7 @@ from smalt.client import circumstances
 from smalt.client.hop import Outbound
 from smalt.client.receipts import REQUEST_ID
 from smalt.dispatch.answer_headers import answer_headers, record_headers, request_headers
-from smalt.dispatch.dispatcher import Circumstances, OpenCall
+from smalt.dispatch.dispatcher import Circumstances, OpenCall, wall_clock
 from smalt.dispatch.heads import Head
 from smalt.dispatch.run import Answer, Headers, finish_whole
 from smalt.dispatch.target import Target, request_head
@@ -39,6 +40,7 @@ class Inbound(Struct, frozen=True):
     read_s: float
     circumstances: Circumstances
     started_s: float = field(default_factory=time.monotonic)
+    started_at: datetime = field(default_factory=wall_clock)
 
     def record(self, **told: Any) -> CallRecord:
         """Of a request that is not a call by itself, ended now."""
@@ -51,6 +53,8 @@ class Inbound(Struct, frozen=True):
             tags=self.circumstances.tags,
             duration_s=duration_s,
             first_byte_s=duration_s,
+            started_at=self.started_at,
+            trace=self.circumstances.trace,
             **told,
         )
 
@@ -73,7 +77,7 @@ class Door:
         asked = paths.parse(raw_path) if request.method == "POST" else None
         if asked is None:
             raise UnsupportedOperation(f"{request.method} {raw_path} is no operation smalt routes yet")
-        told = circumstances.current()
+        told = circumstances.of(request.headers)
         facts = self._assembly.dispatcher.profiles.added(read_facts(asked, body), told.variables)
         timeout = request.extensions.get("timeout", {})
         connect_s, read_s = (timeout.get(phase) or NEVER for phase in ("connect", "read"))
@@ -126,6 +130,7 @@ class Door:
             connect_s=min(inbound.connect_s, limits.connect_s),
             answer_s=answer_s,
             idle_s=min(inbound.read_s, limits.stream_idle_s),
+            heard=call.heard,
         )
 
     def kept(self, inbound: Inbound) -> "httpx2.Response | None":

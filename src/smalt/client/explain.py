@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 from smalt.client.receipts import receipt
 from smalt.core.final_error import cause, named
-from smalt.dispatch.run import UPSTREAM_IDS
+from smalt.dispatch.dispatcher import UPSTREAM_IDS
 from smalt.errors import (
     BY_CODE,
     NoUpstreamAvailable,

@@ -2,7 +2,7 @@
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import suppress
 from types import ModuleType
 from typing import Final, TypeVar
@@ -25,7 +25,8 @@ StreamT = TypeVar("StreamT")
 
 class Outbound(Struct, frozen=True):
     """A request as it leaves. `head`: of its target, the end of `head_bytes`. `answer_s`: how long its answer
-    may take, of a stream its head. `idle_s`: how long a stream may be silent."""
+    may take, of a stream its head. `idle_s`: how long a stream may be silent. `heard`: told what its
+    answer's head says."""
 
     origin: Origin
     head: Head
@@ -34,6 +35,7 @@ class Outbound(Struct, frozen=True):
     connect_s: float
     answer_s: float
     idle_s: float
+    heard: Callable[[Sequence[tuple[bytes, bytes]]], None]
 
     def __repr__(self) -> str:
         """Without the credential."""
@@ -113,6 +115,7 @@ class Hop:
             connect_s=outbound.connect_s,
             limit_s=outbound.answer_s,
         )
+        outbound.heard(response.headers)
         if response.is_event_stream:
             return _answer(response, outbound, stream=Stream(response, outbound.idle_s))
         try:
@@ -153,6 +156,7 @@ class AsyncHop:
             connect_s=outbound.connect_s,
             limit_s=outbound.answer_s,
         )
+        outbound.heard(response.headers)
         if response.is_event_stream:
             return _answer(response, outbound, stream=AsyncStream(response, outbound.idle_s))
         try:

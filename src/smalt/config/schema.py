@@ -304,7 +304,7 @@ class Budget(Section):
     )
     tag: str | None = Field(
         default=None,
-        description="Only the calls with this tag count. Absent: all do. The gateway knows no tags yet.",
+        description="Only the calls with this tag count. Absent: all do.",
     )
     agent: str | None = Field(
         default=None,

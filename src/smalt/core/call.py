@@ -8,6 +8,7 @@ flight, and it has no place in the line. A call that was sent keeps its charge w
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 from msgspec import Struct
@@ -15,7 +16,7 @@ from msgspec.structs import replace
 
 from smalt.core import final_error, incidents
 from smalt.core.affinity import home
-from smalt.core.decision import Decision
+from smalt.core.decision import Choice, Decision
 from smalt.core.health import Rest
 from smalt.core.limits import NEVER, Load
 from smalt.core.line import Line, Waiter
@@ -39,6 +40,9 @@ TRIED: Final = "tried"  # obstacle: this call has failed there and may not retur
 CLAIMED: Final = "claimed"  # obstacle: a call ahead in the line waits for it
 GOLDEN: Final = 0.618_033_988_75  # makes another random number of the first for every further attempt
 NOTHING: Final = Usage(0)
+LEFT: Final = Failure(FailureKind.CALLER_LEFT, "the caller left")
+Ids = Mapping[str, str]
+NO_IDS: Final[Ids] = MappingProxyType({})
 
 
 class Send(Struct, frozen=True, gc=False):
@@ -86,12 +90,14 @@ class Asker(Struct, frozen=True):
 
     `caller`: callers take turns when calls must wait. `wake`: told when a waiting call may go on; called
     outside of the engine's methods. `unit`: random number in [0, 1). `deadline_s`: no wait goes beyond it.
+    `began_s`: when attempts begin is told from there.
     """
 
     caller: str
     wake: Callable[[], None]
     unit: float
     deadline_s: float
+    began_s: float
 
 
 class _Sending(Struct, frozen=True):
@@ -100,18 +106,6 @@ class _Sending(Struct, frozen=True):
     sent_s: float
     counted_tokens: float  # of those ever charged to the upstream: what its answer's hints know of
     probes: bool  # whether it is the one call that finds out whether the upstream is back
-
-
-class _Choice(Struct, frozen=True):
-    """A decision as it is noted while a call is under way; `Decision` says it with names."""
-
-    at_s: float
-    obstacles: Sequence[str | None]
-    among: Sequence[UpstreamState]
-    ranks: Sequence[float]
-    home: UpstreamState | None
-    chosen: UpstreamState | None
-    waits_until_s: float | None = None
 
 
 class Call:
@@ -141,7 +135,7 @@ class Call:
         self.facts = facts
         self.answered_by: UpstreamSpec | None = None  # whose answer goes to the caller
         self.attempts: list[AttemptRecord] = []
-        self._choices: list[_Choice] = []
+        self._choices: list[Choice] = []
         self._load = load
         self._route = route
         self._tiers: Sequence[Tier] = route.eligible(facts)
@@ -164,18 +158,7 @@ class Call:
     def explain(self) -> Sequence[Decision]:
         """Every choice so far, with what it was made of."""
         names = [state.spec.name for tier in self._tiers for state in tier.states]
-        return [
-            Decision(
-                at_s=choice.at_s,
-                tokens=self._load.tokens,
-                obstacles=dict(zip(names, choice.obstacles, strict=False)),  # later tiers were not looked at
-                ranks={state.spec.name: rank for state, rank in zip(choice.among, choice.ranks, strict=True)},
-                home=_name(choice.home),
-                chosen=_name(choice.chosen),
-                waits_until_s=choice.waits_until_s,
-            )
-            for choice in self._choices
-        ]
+        return [choice.decision(names, self._load.tokens) for choice in self._choices]
 
     def next(self, now: float) -> Step:
         if self._last is not None:
@@ -191,11 +174,11 @@ class Call:
                 return step
         return self._fail(now)
 
-    def record(self, failure: Failure | None, now: float, hints: QuotaHints | None = None) -> None:
-        """How the attempt went; None: it was answered. Once per `Send`.
-
-        `hints`: what the answer's headers say of the quota.
-        """
+    def record(
+        self, failure: Failure | None, now: float, hints: QuotaHints | None = None, ids: Ids = NO_IDS
+    ) -> None:
+        """How the attempt went; None: it was answered. Once per `Send`. `hints`: what the answer's headers
+        say of the quota. `ids`: the upstream's own of the request."""
         sending = self._sending
         if sending is None or self._last is not None:
             raise RuntimeError("record() without an attempt under way")
@@ -207,10 +190,14 @@ class Call:
                 self._tell(state.nearly_spent())
         if sending.probes:
             state.health.probing = False
+        if failure is not None:
+            failure = incidents.considered(failure, state, self._load, self.attempts)
+        fate = Fate.BILLED if failure is None else REACTIONS[failure.kind].fate
+        self._note(sending, fate, failure, ids, now)
         if failure is None:
             self._answered(sending, now)
         else:
-            self._failed(sending, incidents.considered(failure, state, self._load, self.attempts), now)
+            self._failed(sending, failure, now)
         if state.waiting:
             self._shared.line.freed((state,), now)
 
@@ -237,8 +224,7 @@ class Call:
         if self._sending is not None and self._last is None:
             if self._sending.probes:
                 self._sending.state.health.probing = False
-            left = Failure(FailureKind.CALLER_LEFT, "the caller left")
-            self._note(self._sending, Fate.UNKNOWN, left, now)
+            self._note(self._sending, Fate.UNKNOWN, LEFT, NO_IDS, now)
         self._left = self._last is None
         self._unbook()
         self._end_waiting(now, served=False)
@@ -248,7 +234,7 @@ class Call:
         """The upstream that has just refused one key, flagged or not, unless something else is in the way."""
         state, self._has_other_key = self._has_other_key, None
         if state and state.health.resting(now) in {None, Rest.FLAGGED} and state.fits(self._load, now):
-            self._choices.append(_Choice(now, (), (state,), (0.0,), None, state))
+            self._choices.append(Choice(now, (), (state,), (0.0,), None, state))
             return state
         return None
 
@@ -270,7 +256,7 @@ class Call:
                 obstacles.append(obstacle)
             if free:
                 return self._pick(tier, free, obstacles, now)
-        self._choices.append(_Choice(now, obstacles, (), (), None, None))
+        self._choices.append(Choice(now, obstacles, (), (), None, None))
         return None
 
     def _own_obstacle(self, state: UpstreamState, now: float) -> str | None:
@@ -298,7 +284,7 @@ class Call:
         ranks = strategy.ranks(preferred, stream=self.facts.stream, unit=unit, now=now)
         chosen = at_home or preferred[ranks.index(min(ranks))]
         strategy.picked(chosen)
-        self._choices.append(_Choice(now, obstacles, preferred, ranks, at_home, chosen))
+        self._choices.append(Choice(now, obstacles, preferred, ranks, at_home, chosen))
         return chosen
 
     def _preferred(self, free: Sequence[UpstreamState]) -> Sequence[UpstreamState]:
@@ -387,12 +373,11 @@ class Call:
             for state in tier.states:
                 flagged = state.health.resting(now) is Rest.FLAGGED and state not in self._not_before_s
                 if flagged and state.fits(self._load, now):
-                    self._choices.append(_Choice(now, (), (state,), (0.0,), None, state))
+                    self._choices.append(Choice(now, (), (state,), (0.0,), None, state))
                     return self._send(state, now)
         return None
 
     def _answered(self, sending: _Sending, now: float) -> None:
-        self._note(sending, Fate.BILLED, None, now)
         state = sending.state
         (state.first_byte if self.facts.stream else state.total).measured(now - sending.sent_s, now)
         if not state.health.clean:
@@ -403,7 +388,6 @@ class Call:
 
     def _failed(self, sending: _Sending, failure: Failure, now: float) -> None:
         state, reaction = sending.state, REACTIONS[failure.kind]
-        self._note(sending, reaction.fate, failure, now)
         self._sending = None
         state.in_flight -= 1
         for quota in state.quotas:
@@ -469,10 +453,12 @@ class Call:
             tries, base_s=retry.base_s, cap_s=retry.cap_s, jitter_s=retry.jitter_s, unit=self._asker.unit
         )
 
-    def _note(self, sending: _Sending, fate: Fate, failure: Failure | None, now: float) -> None:
-        spec, of = sending.state.spec, self._shared.retry.max_attempts
-        duration_s = now - sending.sent_s
-        record = AttemptRecord(spec.name, spec.region, sending.number, of, fate, failure, duration_s)
+    def _note(self, sending: _Sending, fate: Fate, failure: Failure | None, ids: Ids, now: float) -> None:
+        spec, of, sent_s = sending.state.spec, self._shared.retry.max_attempts, sending.sent_s
+        took_s, after_s = now - sent_s, sent_s - self._asker.began_s
+        record = AttemptRecord(
+            spec.name, spec.region, sending.number, of, fate, failure, took_s, after_s, ids
+        )
         self.attempts.append(record)
 
     def _tell(self, notice: Notice | None) -> None:
@@ -494,7 +480,3 @@ class Call:
         self._unbook()
         self._last = Fail(error)
         return self._last
-
-
-def _name(state: UpstreamState | None) -> str | None:
-    return state.spec.name if state is not None else None

@@ -1,7 +1,11 @@
 """What a choice was made of, so that it can be explained and made again."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+from msgspec import Struct
+
+from smalt.core.upstream import UpstreamState
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +31,27 @@ class Decision:
         if self.home is not None:
             return self.home
         return min(self.ranks, key=lambda name: self.ranks[name], default=None)
+
+
+class Choice(Struct, frozen=True):
+    """A decision as it is noted while a call is under way, without names."""
+
+    at_s: float
+    obstacles: Sequence[str | None]
+    among: Sequence[UpstreamState]
+    ranks: Sequence[float]
+    home: UpstreamState | None
+    chosen: UpstreamState | None
+    waits_until_s: float | None = None
+
+    def decision(self, names: Sequence[str], tokens: int) -> Decision:
+        """`names`: of all upstreams in order; later ones were not looked at."""
+        return Decision(
+            at_s=self.at_s,
+            tokens=tokens,
+            obstacles=dict(zip(names, self.obstacles, strict=False)),
+            ranks={state.spec.name: rank for state, rank in zip(self.among, self.ranks, strict=True)},
+            home=self.home.spec.name if self.home else None,
+            chosen=self.chosen.spec.name if self.chosen else None,
+            waits_until_s=self.waits_until_s,
+        )

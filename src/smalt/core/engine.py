@@ -74,6 +74,7 @@ class Engine:
         *,
         unit: float,
         deadline_s: float,
+        began_s: float = 0.0,
         caller: str = "",
         wake: Callable[[], None] = lambda: None,
     ) -> Call:
@@ -81,7 +82,7 @@ class Engine:
         InvalidRequest if none of them can do what it needs. The rest: see `Asker`."""
         asked = self.route(facts)
         load = asked.estimate.load(facts.prompt_bytes, facts.max_tokens)
-        return Call(facts, load, asked, self._shared, Asker(caller, wake, unit, deadline_s))
+        return Call(facts, load, asked, self._shared, Asker(caller, wake, unit, deadline_s, began_s))
 
     @property
     def has_news(self) -> bool:

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from smalt.core.budgets import Budgets, Hold
-from smalt.core.call import Fail, Relay, Step, Wait
+from smalt.core.call import NO_IDS, Fail, Relay, Send, Step, Wait
 from smalt.core.decision import Decision
 from smalt.core.engine import Engine
 from smalt.core.settings import UpstreamSpec
@@ -20,7 +20,17 @@ from smalt.core.upstream import UpstreamStatus
 from smalt.dispatch.origins import Origins
 from smalt.errors import BudgetExceeded
 from smalt.exclusive import Exclusive
-from smalt.types import AttemptRecord, CallRecord, Facts, Failure, Fate, Notice, QuotaHints, Usage
+from smalt.types import (
+    AttemptRecord,
+    CallRecord,
+    Facts,
+    Failure,
+    Fate,
+    Notice,
+    QuotaHints,
+    TraceParent,
+    Usage,
+)
 from smalt.wire.instructions import Variables
 from smalt.wire.models import TokenPrice, model_behind, model_table
 from smalt.wire.prices import price_of
@@ -30,11 +40,12 @@ ResultT = TypeVar("ResultT")
 Sink = Callable[[CallRecord], None]
 NoticeSink = Callable[[Notice], None]
 NO_PROFILES = Profiles()
+UPSTREAM_IDS = frozenset({b"apim-request-id", b"x-request-id"})  # support asks for the first
 _MAY_BE_BILLED = frozenset({Fate.BILLED, Fate.UNKNOWN})
 
 
 def wall_clock() -> datetime:
-    """For the periods of budgets."""
+    """For the periods of budgets, and for records."""
     return datetime.now(UTC)
 
 
@@ -45,12 +56,13 @@ def new_id() -> str:
 
 
 class Circumstances(Struct, frozen=True):
-    """What a call's record says besides the call: `tags` and `session` of the caller, `rewrites` made before
-    the request came. `sinks`: told of this call alone. `on_wait`: told of a failed attempt and the seconds
-    of the wait that follows it. `variables`: of an agent's instructions."""
+    """What a call's record says besides the call: `tags`, `session` and `trace` of the caller, `rewrites`
+    made before the request came. `sinks`: told of this call alone. `on_wait`: told of a failed attempt and
+    the seconds of the wait that follows it. `variables`: of an agent's instructions."""
 
     tags: tuple[str, ...] = ()
     session: str | None = None
+    trace: TraceParent | None = None
     rewrites: tuple[str, ...] = ()
     sinks: tuple[Sink, ...] = ()
     on_wait: Callable[[AttemptRecord, float], None] | None = None
@@ -106,9 +118,9 @@ class Dispatcher:
         caller: str = "",
         circumstances: Circumstances = NO_CIRCUMSTANCES,
     ) -> "OpenCall":
-        """A call that may wait up to `total_s` seconds, taking turns with those of other callers. `facts`:
-        with what the profiles add. Raises ModelNotAvailableError, InvalidRequest if no upstream can do what
-        it needs, and BudgetExceeded."""
+        """A call that may wait up to `total_s` seconds, taking turns with those of other callers. `caller`:
+        the alias of a gateway key. `facts`: with what the profiles add. Raises ModelNotAvailableError,
+        InvalidRequest if no upstream can do what it needs, and BudgetExceeded."""
         return OpenCall(self, facts, request_id, circumstances, total_s=total_s, caller=caller)
 
     def do(self, action: Callable[[float], ResultT]) -> ResultT:
@@ -176,7 +188,8 @@ class OpenCall:
     ) -> None:
         self.request_id = request_id
         self.rewrites: Sequence[str] = ()  # of the attempt that was answered
-        self.upstream_ids: Mapping[str, str] = {}
+        self._upstream_ids = NO_IDS  # of the attempt under way
+        self._caller = caller
         self._circumstances = circumstances
         self._first_byte_s: float | None = None
         self._waited_after = 0  # failed attempts
@@ -184,7 +197,7 @@ class OpenCall:
         self.on_wake: Callable[[], None] | None = None
         self._stopped = False
         self._dispatcher = dispatcher
-        self._started_s = time.monotonic()
+        self._started_at, self._started_s = wall_clock(), time.monotonic()
         self._ended = False
         self._hold: Hold | None = None
         if facts.builds_on is not None and facts.resource is None:
@@ -192,7 +205,12 @@ class OpenCall:
         unit = random.random()  # noqa: S311, TID251  this is the edge that supplies the jitter
         self._call = dispatcher.do(
             lambda now: dispatcher.engine.open_call(
-                facts, unit=unit, deadline_s=now + total_s, caller=caller, wake=self._wake
+                facts,
+                unit=unit,
+                deadline_s=now + total_s,
+                began_s=self._started_s,
+                caller=caller,
+                wake=self._wake,
             )
         )
         if dispatcher.budgets is not None:
@@ -225,7 +243,9 @@ class OpenCall:
         if self._stopped and self._first_byte_s is None:
             raise CallStopped
         step = self._dispatcher.do(self._call.next)
-        if isinstance(step, Fail):
+        if isinstance(step, Send):
+            self._upstream_ids = NO_IDS
+        elif isinstance(step, Fail):
             self._end(None, error=step.error.code)
         elif isinstance(step, Relay) and self._failed:
             self._end(None, error=str(self._failed.kind))
@@ -233,8 +253,14 @@ class OpenCall:
             self._tell_wait(step.until_s)
         return step
 
+    def heard(self, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        """An upstream's answer has begun with these."""
+        self._upstream_ids = {
+            name.decode(): value.decode("latin-1") for name, value in headers if name in UPSTREAM_IDS
+        }
+
     def record(self, failure: Failure | None, hints: QuotaHints | None = None) -> None:
-        self._dispatcher.do(lambda now: self._call.record(failure, now, hints))
+        self._dispatcher.do(lambda now: self._call.record(failure, now, hints, self._upstream_ids))
         if failure is None:
             self._first_byte_s = time.monotonic() - self._started_s
 
@@ -311,7 +337,7 @@ class OpenCall:
             self._ended = True
             if self._hold is not None:
                 self._settle(self._hold, usage)
-        upstream, circumstances = self.upstream, self._circumstances
+        upstream, circumstances, attempts = self.upstream, self._circumstances, tuple(self.attempts)
         cost_nusd = self.cost_nusd(usage) if usage else None
         record = CallRecord(
             request_id=self.request_id,
@@ -319,18 +345,21 @@ class OpenCall:
             model=self.facts.model,
             upstream=upstream.name if upstream else None,
             region=upstream.region if upstream else None,
-            attempts=tuple(self.attempts),
+            attempts=attempts,
             usage=usage,
             estimated=estimated,
             cost_nusd=cost_nusd,
             prices_as_of=None if cost_nusd is None else model_table().as_of,
             rewrites=(*circumstances.rewrites, *self.rewrites),
-            upstream_ids=self.upstream_ids,
+            upstream_ids=attempts[-1].upstream_ids if attempts else NO_IDS,
             session=circumstances.session,
             tags=circumstances.tags,
             duration_s=time.monotonic() - self._started_s,
             first_byte_s=self._first_byte_s,
             error=error,
+            principal=self._caller or None,
+            started_at=self._started_at,
+            trace=circumstances.trace,
         )
         self._dispatcher.tell(record)
         circumstances.tell(record)

@@ -18,7 +18,6 @@ from smalt.wire.hints import read_hints
 from smalt.wire.tool_names import Renamed, restore
 from smalt.wire.usage import read_id, read_usage
 
-UPSTREAM_IDS = frozenset({b"apim-request-id", b"x-request-id"})  # support asks for the first
 if TYPE_CHECKING:
     from smalt.dispatch.heads import Head
     from smalt.dispatch.watched import WatchedStream
@@ -171,9 +170,6 @@ def finish_whole(call: OpenCall, answer: Answer[StreamT]) -> None:
 
 def _record(call: OpenCall, answer: Answer[StreamT]) -> None:
     call.rewrites = answer.rewrites
-    call.upstream_ids = {
-        name.decode(): value.decode("latin-1") for name, value in answer.headers if name in UPSTREAM_IDS
-    }
     failure = judge(answer)
     if failure is not None and answer.head is not None:
         failure = _hidden(failure, answer, answer.head)

@@ -45,6 +45,7 @@ class Upstreams:
             connect_s=limits.connect_s,
             limit_s=limit_s,
         )
+        call.heard(response.headers)
         answer = await _take(response)
         answer.rewrites, answer.renamed, answer.head = outgoing.rewrites, outgoing.renamed, head
         if answer.stream is not None and call.facts.stream:

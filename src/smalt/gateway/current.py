@@ -80,7 +80,6 @@ class Current:
         self.connections.close()
 
     def _built(self, settings: Settings, before: Assembly | None) -> InForce:
-        _refuse_tags(settings)
         assembly = assemble(settings, before=before)
         for target in assembly.targets.values():
             target.heads.begin()
@@ -104,13 +103,3 @@ class Current:
             handle,
             datetime.now(UTC),
         )
-
-
-def _refuse_tags(settings: Settings) -> None:
-    """Calls of the gateway have no tags, so a budget for one would bound nothing."""
-    for index, budget in enumerate(settings.budgets):
-        if budget.tag is not None:
-            raise ConfigurationError(
-                f"budgets[{index}].tag: the gateway knows no tags yet; remove this budget to serve, "
-                "and keep it in the settings of the library"
-            )

@@ -2,12 +2,13 @@
 
 from smalt.dispatch.answer_headers import answer_headers, request_headers
 from smalt.dispatch.connections import Response
-from smalt.dispatch.dispatcher import Dispatcher, OpenCall, new_id
+from smalt.dispatch.dispatcher import Circumstances, Dispatcher, OpenCall, new_id
 from smalt.dispatch.relay import relay_bytes, relay_events
 from smalt.dispatch.run import Answer, finish_whole, run_async
 from smalt.dispatch.target import Timeouts
 from smalt.dispatch.upstreams import Upstreams
 from smalt.errors import SmaltError
+from smalt.gateway.circumstances import circumstances
 from smalt.gateway.content import plain
 from smalt.gateway.exchange import Exchange, refuse
 from smalt.gateway.principals import GatewayKeys, Principal
@@ -30,8 +31,9 @@ class ModelCalls:
         request_id = new_id()
         try:
             principal = self._keys.principal(exchange.headers)
+            told = circumstances(exchange.headers)
             body = plain(exchange.headers, exchange.body)
-            call = self._open(principal, read_facts(exchange.asked, body), request_id)
+            call = self._open(principal, read_facts(exchange.asked, body), request_id, told)
 
             async def send(upstream: str, call: OpenCall) -> Answer[Response]:
                 return await self._upstreams.send(upstream, call, body)
@@ -46,13 +48,14 @@ class ModelCalls:
             call.abandon()
             raise
 
-    def _open(self, principal: Principal, facts: Facts, request_id: str) -> OpenCall:
+    def _open(self, principal: Principal, facts: Facts, request_id: str, told: Circumstances) -> OpenCall:
         principal.require(facts.model)
         return self._dispatcher.open(
             self._dispatcher.profiles.added(facts),
             request_id,
             total_s=self._timeouts.total_s,
             caller=principal.alias,
+            circumstances=told,
         )
 
     async def _answer(self, exchange: Exchange, call: OpenCall, answer: Answer[Response]) -> None:
