@@ -16,7 +16,8 @@ from itertools import cycle, repeat
 from statistics import median
 
 from bench.cpu import on_core
-from bench.nginx import Nginx, NoNginx, running
+from bench.debian import Missing
+from bench.nginx import Nginx, running
 
 from smalt.core.call import Relay, Send, Wait
 from smalt.core.engine import Engine
@@ -118,7 +119,7 @@ def main() -> int:
         nginx = None
         try:
             nginx = stack.enter_context(running())
-        except NoNginx as missing:
+        except Missing as missing:
             sys.stderr.write(f"{missing}\n")
         found = measure(nginx)
     sys.stdout.write(json.dumps(found) + "\n" if as_json else told(found))

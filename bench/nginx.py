@@ -6,24 +6,22 @@ answers from memory; only the first one's CPU time counts. The load comes from t
 calls holds all of them on one core, so that no round has more of the machine to itself than another.
 """
 
-import os
-import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from bench import debian
 from bench.cpu import LINUX, cpu_s
+from bench.debian import Missing
 
 CONNECTIONS = 32
 REQUEST_BYTES = 2_048
 ANSWER_BYTES = 1_024
 START_S = 10.0
-UNPACKED = Path(sys.prefix, "nginx")  # in the project's environment: nothing is installed on the machine
 
 HEAD = (
     "POST /openai/deployments/chat/chat/completions?api-version=2024-10-21 HTTP/1.1\r\nhost: east\r\n"
@@ -39,7 +37,7 @@ daemon off;
 master_process off;
 pid {folder}/pid;
 error_log stderr;
-events {{ }}
+events {{ worker_connections 4096; }}
 http {{
     access_log off;
     client_body_temp_path {folder}/body;
@@ -50,23 +48,23 @@ http {{
     keepalive_requests 1000000000;
     client_header_buffer_size 8k;
     default_type application/json;
-    upstream backend {{
-        server 127.0.0.1:{backend};
-        keepalive {connections};
-        keepalive_requests 1000000000;
-    }}
+    {backends}
     server {{
         listen 127.0.0.1:{port};
-        location / {{ {rule} }}
+        {rules}
     }}
 }}
 """
-ANSWERS = f"return 200 '{ANSWER}';"
-FORWARDS = 'proxy_pass http://backend; proxy_http_version 1.1; proxy_set_header Connection "";'
-
-
-class NoNginx(Exception):
-    """There is no nginx to compare with; the text says why and what to do."""
+BACKEND = """
+    upstream {name} {{
+        server 127.0.0.1:{port};
+        keepalive {connections};
+        keepalive_requests 1000000000;
+    }}
+"""
+ANSWERS = f"location / {{ return 200 '{ANSWER}'; }}"
+TO = 'proxy_pass http://{name}; proxy_http_version 1.1; proxy_set_header Connection "";'
+FORWARDS = f"location / {{ {TO.format(name='backend')} }}"
 
 
 class Nginx:
@@ -85,46 +83,22 @@ class Nginx:
 
 @contextmanager
 def running() -> Iterator[Nginx]:
-    """An nginx and its backend, stopped in the end. Raises NoNginx."""
+    """An nginx and its backend, stopped in the end. Raises Missing."""
     program = find()
     backend_port, port = free_port(), free_port()
     with (
-        started(program, port=backend_port, rule=ANSWERS),
-        started(program, port=port, backend=backend_port, rule=FORWARDS) as process,
+        started(program, backend_port, ANSWERS),
+        started(program, port, FORWARDS, {"backend": backend_port}) as process,
         connected(port) as peers,
     ):
         yield Nginx(process, peers)
 
 
 def find() -> Path:
-    """The machine's nginx, or Debian's package unpacked into the project's environment."""
+    """Raises Missing."""
     if not LINUX:
-        raise NoNginx("nginx is measured on Linux only: elsewhere the CPU time of a process is not told")
-    if found := shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin"):
-        return Path(found)
-    program = UNPACKED / "usr" / "sbin" / "nginx"
-    if not program.exists():
-        unpack()
-    return program
-
-
-def unpack() -> None:
-    if shutil.which("apt-get") is None:
-        raise NoNginx("there is no nginx here, and no apt-get to fetch Debian's; install nginx")
-    sys.stderr.write(f"unpacking Debian's nginx into {UNPACKED}\n")
-    with tempfile.TemporaryDirectory(prefix="smalt-bench-") as folder:
-        if os.geteuid() == 0:  # images of Debian come without package lists
-            command("apt-get", "update", "-q", cwd=folder)
-        command("apt-get", "download", "-q", "nginx", cwd=folder)
-        (package,) = Path(folder).glob("nginx_*.deb")
-        command("dpkg-deb", "--extract", str(package), str(UNPACKED), cwd=folder)
-
-
-def command(*words: str, cwd: str) -> None:
-    done = subprocess.run(words, cwd=cwd, capture_output=True, text=True, check=False)  # noqa: S603  ours
-    if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise NoNginx(f"there is no nginx here, and {words[0]} could not fetch it ({reason}); install nginx")
+        raise Missing("nginx is measured on Linux only: elsewhere the CPU time of a process is not told")
+    return debian.find("nginx", ["nginx"])
 
 
 def free_port() -> int:
@@ -134,17 +108,24 @@ def free_port() -> int:
 
 
 @contextmanager
-def started(program: Path, *, port: int, rule: str, backend: int = 1) -> Iterator["subprocess.Popen[bytes]"]:
+def started(
+    program: Path, port: int, rules: str, backends: Mapping[str, int] | None = None
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """`rules`: what to do with requests; `backends`: ports by the names that rules forward to."""
     with tempfile.TemporaryDirectory(prefix="smalt-bench-") as name:
         folder = Path(name)
-        config = CONFIG.format(folder=folder, port=port, backend=backend, connections=CONNECTIONS, rule=rule)
+        behind = "".join(
+            BACKEND.format(name=backend, port=number, connections=CONNECTIONS)
+            for backend, number in (backends or {}).items()
+        )
+        config = CONFIG.format(folder=folder, port=port, rules=rules, backends=behind)
         (folder / "nginx.conf").write_text(config)
         with (folder / "errors").open("wb") as errors:
             words = [str(program), "-p", name, "-c", f"{name}/nginx.conf", "-e", "stderr"]
             process = subprocess.Popen(words, stderr=errors)  # noqa: S603  ours
         try:
             if not listens(process, port):
-                raise NoNginx(f"{program} did not start: {(folder / 'errors').read_text().strip()}")
+                raise Missing(f"{program} did not start: {(folder / 'errors').read_text().strip()}")
             yield process
         finally:
             process.terminate()
