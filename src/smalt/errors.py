@@ -284,8 +284,8 @@ class DeploymentNotFound(UpstreamError):
     http_status = 404
     status = "NOT_FOUND"
     resolution = (
-        "A deployment has a name of its own, which need not be its model's: compare those in smalt.yaml with "
-        "the Azure portal, exact and case-sensitive.",
+        "Ask by the deployment's name, which need not be its model's; exact and case-sensitive.",
+        "Compare the deployment names in smalt.yaml with the Azure portal.",
         "az cognitiveservices account deployment list --name RESOURCE --resource-group GROUP lists them.",
         "See that the endpoint is that of the resource, and region, which has the deployment.",
         "A deployment created less than 5 minutes ago may not answer yet.",

@@ -79,7 +79,7 @@ def test_req_2_14_errors_say_what_to_do(
         azure.fault(kind="error", **fault)
     answer = ask(stage.url, request(content=body(model=model)))
     assert (answer.status, answer.error["code"]) == (status, code)
-    assert hint in " ".join(answer.error["resolution"])
+    assert hint in str(answer.error["resolution"])
     page, _, heading = answer.error["doc_url"].partition("#")
     assert f"# {heading}\n" in (ROOT / page).read_text().lower().replace("`", "")
 
