@@ -16,7 +16,7 @@ from smalt.config.schema import Resource
 from smalt.core.budgets import Budgets
 from smalt.core.engine import Engine
 from smalt.dispatch.cache import AnswerCache
-from smalt.dispatch.dispatcher import Dispatcher, Sink
+from smalt.dispatch.dispatcher import BeginSink, Dispatcher, Sink
 from smalt.dispatch.dump import dump_if_asked
 from smalt.dispatch.heads import Credential
 from smalt.dispatch.proxy import Proxy
@@ -46,15 +46,17 @@ def assemble(
     settings: Settings,
     sinks: Sequence[Sink] = (),
     *,
+    begin_sinks: Sequence[BeginSink] = (),
     tokens: Mapping[str, GivenToken] = MappingProxyType({}),
     before: Assembly | None = None,
 ) -> Assembly:
     """Build everything from checked settings. Opens no connection. Raises ConfigurationError for a proxy of
     the environment that cannot be used.
 
-    `sinks`: told of every ended call, too. `tokens`: functions that give the Entra tokens of resources, in
-    place of their identities. `before`: what this replaces; calls under way end there, and what
-    is known of its upstreams lives on. A cache begins empty: the same model may be another one now.
+    `sinks`: told of every ended call, too; `begin_sinks`: of every call that begins. `tokens`: functions that
+    give the Entra tokens of resources, in place of their identities. `before`: what this replaces; calls
+    under way end there, and what is known of its upstreams lives on. A cache begins empty: the same model may
+    be another one now.
     """
     dump_if_asked(os.environ)
     frozen, timeouts, cache = freeze(settings), settings.timeouts, settings.cache
@@ -79,6 +81,7 @@ def assemble(
             before.dispatcher if before else None,
             budgets=spent if specs else None,
             profiles=Profiles(filled_in, instructions(settings)),
+            begin_sinks=begin_sinks,
         ),
         targets={
             name: _target(

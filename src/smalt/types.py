@@ -184,6 +184,20 @@ class TraceParent(Struct, frozen=True, gc=False):
     sampled: bool
 
 
+class CallBegun(Struct, frozen=True, gc=False):
+    """One caller request, told when it begins. `prompt_tokens`: estimate. The rest: as in `CallRecord`."""
+
+    request_id: str
+    operation: Operation
+    model: str
+    stream: bool
+    prompt_tokens: int
+    started_at: datetime
+    principal: str | None = None
+    session: str | None = None
+    tags: Sequence[str] = ()
+
+
 class CallRecord(Struct, frozen=True, gc=False):
     """One caller request, told when it has ended.
 
@@ -193,6 +207,7 @@ class CallRecord(Struct, frozen=True, gc=False):
     `first_byte_s`: until a whole answer or the first content of a stream was there. `cached`: answered from
     memory, nothing was sent. `error`: code of the final error. `principal`: alias of the gateway key, None in
     the library. `started_at`: in UTC. `trace`: the one that the caller is in, None if it named none.
+    `stream`: whether the answer was asked for in pieces.
     """
 
     request_id: str
@@ -216,6 +231,7 @@ class CallRecord(Struct, frozen=True, gc=False):
     principal: str | None = None
     started_at: datetime | None = None
     trace: TraceParent | None = None
+    stream: bool = False
 
     @property
     def agent(self) -> str | None:

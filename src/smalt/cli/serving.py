@@ -3,7 +3,6 @@
 import json
 import logging
 import os
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -24,9 +23,12 @@ from smalt.config.fill import with_dotenv
 from smalt.config.loading import read, sources
 from smalt.core.routes import AZURE_PREFIX
 from smalt.errors import ConfigurationError
+from smalt.observe.writer import log_of_process
 
 with needs("smalt serve", "gateway"):
     from smalt.gateway.server import Serving, serve
+
+logger = logging.getLogger("smalt.config")
 
 ENDPOINTS = [variable.name for variable in VARIABLES if variable.path[-1:] == ("endpoint",)]
 
@@ -60,7 +62,6 @@ class Source:
 
 def run(source: Source, listen: str | None, *, emulate_if_unconfigured: bool, as_json: bool) -> None:
     """Until SIGINT or SIGTERM, with the requests under way answered first."""
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
     cwd = Path.cwd()
     with ExitStack() as stack:
         emulator: dict[str, Any] | None = None
@@ -71,19 +72,26 @@ def run(source: Source, listen: str | None, *, emulate_if_unconfigured: bool, as
             emulator = stack.enter_context(child(*command))
 
         def read() -> Settings:
-            settings, advice = source.load(cwd)
-            for warning in advice:
-                print(f"warning: {warning}", file=sys.stderr)
-            return listening_at(listen, settings)
+            return advised(*source.load(cwd), listen)
 
-        settings = read()
+        loaded = source.load(cwd)
+        log = stack.enter_context(log_of_process(loaded[0].observe.log))
+        settings = advised(*loaded, listen)
 
         def announce(serving: Serving) -> None:
             told = announcement(serving) | {"emulator": emulator}
             text = json.dumps(told) if as_json else "\n".join(lines(told, example(told, settings)))
             print(text, flush=True)
 
-        serve(settings, announce, read=read, files=sources(source.path, overlay=source.overlay, cwd=cwd))
+        files = sources(source.path, overlay=source.overlay, cwd=cwd)
+        serve(settings, announce, read=read, files=files, log=log)
+
+
+def advised(settings: Settings, advice: Sequence[str], listen: str | None) -> Settings:
+    """The settings to serve by; what should be mended in them is logged."""
+    for warning in advice:
+        logger.warning("%s", warning)
+    return listening_at(listen, settings)
 
 
 def listening_at(listen: str | None, settings: Settings) -> Settings:

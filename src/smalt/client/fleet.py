@@ -17,6 +17,7 @@ from smalt.config import Settings, check_settings, load
 from smalt.config.watching import Watch
 from smalt.core.upstream import UpstreamStatus
 from smalt.errors import ConfigurationError, MissingExtra
+from smalt.observe.call_lines import log_begun, log_ended
 from smalt.observe.totals import Axis, Sums
 
 if TYPE_CHECKING:
@@ -148,7 +149,13 @@ class Fleet:
         return self._assembly.dispatcher.status()
 
     def _assembled(self, settings: Settings, before: Assembly | None = None) -> Assembly:
-        return assemble(settings, sinks=(RECEIPTS,), tokens=self._tokens, before=before)
+        return assemble(
+            settings,
+            sinks=(RECEIPTS, log_ended),
+            begin_sinks=(log_begun,),
+            tokens=self._tokens,
+            before=before,
+        )
 
     def _made(self, transport: type[Any]) -> Any:
         made = transport(self._current)

@@ -371,7 +371,14 @@ class Gateway(Section):
 class Observe(Section):
     """What smalt tells about itself."""
 
-    log: Literal["text", "json"] = _later("Form of the log lines.", "text")
+    log: Literal["text", "json"] = Field(
+        default="text", description="Form of the lines `smalt serve` writes to stderr. Taken at its start."
+    )
+    calls: bool = Field(
+        default=False,
+        description="Two lines of the gateway's log for each call. The library logs them at the level INFO "
+        "of the loggers `smalt.requests` and `smalt.responses`.",
+    )
     metrics: bool = _later("Serve /metrics.", default=True)
     otlp: str | None = _later("URL of an OpenTelemetry collector.")
 

@@ -22,6 +22,7 @@ from smalt.errors import BudgetExceeded
 from smalt.exclusive import Exclusive
 from smalt.types import (
     AttemptRecord,
+    CallBegun,
     CallRecord,
     Facts,
     Failure,
@@ -38,6 +39,7 @@ from smalt.wire.profiles import NO_VARIABLES, Profiles
 
 ResultT = TypeVar("ResultT")
 Sink = Callable[[CallRecord], None]
+BeginSink = Callable[[CallBegun], None]
 NoticeSink = Callable[[Notice], None]
 NO_PROFILES = Profiles()
 UPSTREAM_IDS = frozenset({b"apim-request-id", b"x-request-id"})  # support asks for the first
@@ -84,12 +86,13 @@ class CallStopped(Exception):
 class Dispatcher:
     """Opens calls. Safe for threads and event loops: one lock around every engine and call method, and
     under it no I/O, no log, no await. `sinks` are told each ended call, `notice_sinks` what happens to
-    upstreams, outside the lock; they must return quickly and not raise. `own_prices`: by model, in place of
+    upstreams, `begin_sinks` each call that begins, outside the lock; they must return quickly and not raise.
+    `own_prices`: by model, in place of
     the list prices. `before`: the dispatcher this one replaces, whose engine has the same registry.
     `budgets`: None if there are none. `profiles`: what doors add to the facts of requests.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  what it is made of
         self,
         engine: Engine,
         sinks: Sequence[Sink] = (),
@@ -99,11 +102,13 @@ class Dispatcher:
         *,
         budgets: Budgets | None = None,
         profiles: Profiles = NO_PROFILES,
+        begin_sinks: Sequence[BeginSink] = (),
     ) -> None:
         self._engine = engine
         self._lock = before.lock if before else Exclusive()
         self._sinks = tuple(sinks)
         self._notice_sinks = tuple(notice_sinks)
+        self.begin_sinks = tuple(begin_sinks)
         self._own_prices = own_prices
         self.budgets = budgets
         self.profiles = profiles
@@ -213,6 +218,8 @@ class OpenCall:
                 wake=self._wake,
             )
         )
+        if dispatcher.begin_sinks:
+            self._tell_begin(dispatcher.begin_sinks)
         if dispatcher.budgets is not None:
             self._hold_tokens(dispatcher.budgets)
 
@@ -300,6 +307,22 @@ class OpenCall:
         spec = self.upstream
         return self._dispatcher.cost_nusd(spec, usage) if spec else None
 
+    def _tell_begin(self, sinks: Sequence[BeginSink]) -> None:
+        facts, told = self.facts, self._circumstances
+        begun = CallBegun(
+            self.request_id,
+            facts.operation,
+            facts.model,
+            facts.stream,
+            self.prompt_tokens,
+            self._started_at,
+            self._caller or None,
+            told.session,
+            told.tags,
+        )
+        for sink in sinks:
+            sink(begun)
+
     def _tell_wait(self, until_s: float) -> None:
         """Once after each failed attempt: a call that was woken too early goes on waiting."""
         on_wait, failed = self._circumstances.on_wait, len(self.attempts)
@@ -360,6 +383,7 @@ class OpenCall:
             principal=self._caller or None,
             started_at=self._started_at,
             trace=circumstances.trace,
+            stream=self.facts.stream,
         )
         self._dispatcher.tell(record)
         circumstances.tell(record)

@@ -16,6 +16,8 @@ from smalt.gateway.exchange import Exchange, Handler
 from smalt.gateway.guarding import Guards, guarded
 from smalt.gateway.model_calls import ModelCalls
 from smalt.gateway.principals import GatewayKeys, Principal
+from smalt.observe.call_lines import log_begun, log_ended
+from smalt.observe.writer import LogWriter
 
 logger = logging.getLogger("smalt.gateway")
 
@@ -35,10 +37,17 @@ class Current:
     """`now` is what is in force. Requests under way end on what they began with. Reload from one thread.
 
     `read`: gives the settings as they are now; raises ConfigurationError. `made_gateway_key`,
-    `made_admin_key`: for this process alone, where the settings give none; else None.
+    `made_admin_key`: for this process alone, where the settings give none; else None. `log`: writes the lines
+    of calls, if they are wanted.
     """
 
-    def __init__(self, settings: Settings, read: Callable[[], Settings] | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        read: Callable[[], Settings] | None = None,
+        log: LogWriter | None = None,
+    ) -> None:
+        self._log = log
         self.connections = Connections()
         self.problems: Sequence[str] = ()  # of settings that could not be taken
         self._read = read
@@ -80,7 +89,14 @@ class Current:
         self.connections.close()
 
     def _built(self, settings: Settings, before: Assembly | None) -> InForce:
-        assembly = assemble(settings, before=before)
+        begun, ended = (self._log.put, self._log.put) if self._log else (log_begun, log_ended)
+        calls = settings.observe.calls
+        assembly = assemble(
+            settings,
+            sinks=(ended,) if calls else (),
+            begin_sinks=(begun,) if calls else (),
+            before=before,
+        )
         for target in assembly.targets.values():
             target.heads.begin()
         keys = GatewayKeys(

@@ -19,6 +19,7 @@ from smalt.gateway.current import Current
 from smalt.gateway.exchange import Handler
 from smalt.gateway.http_protocol import protocol_class
 from smalt.gateway.pages import pages
+from smalt.observe.writer import LogWriter
 
 KEEP_ALIVE_S = 75  # longer than load balancers and SDKs keep idle connections: they close first
 
@@ -40,13 +41,14 @@ def serve(
     *,
     read: Callable[[], Settings] | None = None,
     files: Sequence[Path] = (),
+    log: LogWriter | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM. Raises ConfigurationError if the port cannot be had, or a setting would
     promise what the gateway does not keep.
 
-    `read`: gives the settings anew when one of `files` changes, or on SIGHUP.
+    `read`: gives the settings anew when one of `files` changes, or on SIGHUP. `log`: of this process.
     """
-    current = Current(settings, read)
+    current = Current(settings, read, log)
     listener = _listen(*settings.gateway.address)
     host, port = listener.getsockname()[:2]
 
@@ -90,6 +92,7 @@ def _server(app: Gateway, handler: Handler) -> uvicorn.Server:
             http=protocol_class(handler),
             ws="none",
             lifespan="off",
+            log_config=None,
             log_level="warning",
             access_log=False,
             server_header=False,
