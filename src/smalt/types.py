@@ -162,10 +162,13 @@ class NoticeKind(StrEnum):
     QUOTA_NEARLY_SPENT = "quota_nearly_spent"
     BREAKER_OPENED = "breaker_opened"
     BREAKER_CLOSED = "breaker_closed"
+    PROBE_FAILED = "probe_failed"
+    PROBE_ANSWERED = "probe_answered"
 
 
 class Notice(Struct, frozen=True, gc=False):
-    """Something happened to an upstream; `text` says it for people, `data` the numbers for programs."""
+    """Something happened to an upstream, or to a resource if a probe tells it; `text` says it for people,
+    `data` the numbers for programs."""
 
     kind: NoticeKind
     upstream: str

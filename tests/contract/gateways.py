@@ -146,9 +146,10 @@ serve(read(), lambda serving: print(json.dumps({"url": serving.url}), flush=True
 
 @contextmanager
 def gateway_process(folder: Path, config: Mapping[str, Any]) -> Iterator[GatewayProcess]:
-    """A gateway in a process of its own. `config`: a smalt.yaml without its `gateway` section."""
+    """A gateway in a process of its own. `config`: a smalt.yaml; its keys and address are given."""
     file, output = folder / "smalt.yaml", folder / "gateway.log"
     gateway = {
+        **config.get("gateway", {}),
         "listen": "127.0.0.1:0",
         "admin_key": ADMIN_KEY,
         "keys": [{"alias": "tests", "key": KEY}],

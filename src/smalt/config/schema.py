@@ -349,6 +349,11 @@ class Gateway(Section):
     """What `smalt serve` offers."""
 
     listen: str = Field(default="127.0.0.1:8000", description="`host:port`; port 0 takes a free one.")
+    probe_every_s: Delay = Field(
+        default=30.0,
+        description="A resource that has answered no call for so long is asked for its list of models, which "
+        "bills nothing; one that cannot answer is avoided while others serve. 0: not at all.",
+    )
     admin_key: Secret | None = Field(
         default=None, description="Key of the admin API. Absent: made on first run and printed once."
     )

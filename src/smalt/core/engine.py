@@ -4,8 +4,10 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Final
 
+from smalt.core import incidents
 from smalt.core.call import Asker, Call, Shared
 from smalt.core.estimate import TokenEstimate
+from smalt.core.health import NEVER
 from smalt.core.limits import StandardQuota
 from smalt.core.line import Line
 from smalt.core.routes import AZURE_PREFIX, Route, best_pattern, pattern_route, route, single
@@ -119,6 +121,22 @@ class Engine:
             for model, known in self._routes.items()
             if all(state.health.resting(now) for tier in known.tiers for state in tier.states)
         )
+
+    def heard_s(self, resource: str) -> float:
+        """When it last answered a call; minus infinity if it never did."""
+        return max((state.answered_s for state in self._siblings.get(resource, ())), default=-NEVER)
+
+    def probed(self, resource: str, trouble: str | None, now: float, *, rest_s: float) -> None:
+        """What came of a question that bills nothing. `trouble`: others are preferred to its upstreams for
+        `rest_s` seconds; None: it answered, and what such questions had brought is lifted."""
+        states = self._siblings.get(resource, ())
+        if trouble is None:
+            notice = incidents.reached(resource, states, now)
+            self._line.freed(states, now)
+        else:
+            notice = incidents.missed(resource, states, trouble, now, rest_s)
+        if notice is not None:
+            self._notices.append(notice)
 
     def route(self, facts: Facts) -> Route:
         """By exact name, as a deployment's name, by pattern, or on the default resource, in this order."""

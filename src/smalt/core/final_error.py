@@ -60,7 +60,7 @@ def exhausted(
     asked = {attempt.upstream for attempt in attempts}
     obstacles = {state: state.obstacle(load, now) for state in states if state.spec.name not in asked}
     causes = [cause(attempt) for attempt in attempts]
-    causes += [_why_not_asked(state, obstacle) for state, obstacle in obstacles.items()]
+    causes += [_why_not_asked(state, obstacle, now) for state, obstacle in obstacles.items()]
     error_class = _class(kinds, obstacles.values())
     regions = sorted({state.spec.region for state in states if state.spec.region})
     all_failed = len(regions) > 1 and None not in obstacles.values()
@@ -97,13 +97,13 @@ def _class(kinds: Sequence[FailureKind], obstacles: Collection[str | None]) -> t
     return classes.pop() if len(classes) == 1 else NoUpstreamAvailable
 
 
-def _why_not_asked(state: UpstreamState, obstacle: str | None) -> str:
+def _why_not_asked(state: UpstreamState, obstacle: str | None, now: float) -> str:
     """The failure that sent it to rest, or that it is full, or that nothing was wrong with it."""
     if obstacle is None:
         return f"{state.spec.name} was not asked"
     if obstacle == FULL:
         return f"{state.spec.name} is full"
-    return f"{state.spec.name} rests ({obstacle}): {state.health.reason}"
+    return f"{state.spec.name} rests ({obstacle}): {state.health.why(now)}"
 
 
 def _free_at_s(state: UpstreamState, load: Load, now: float) -> float:

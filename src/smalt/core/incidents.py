@@ -63,6 +63,24 @@ def answered(state: UpstreamState) -> Notice | None:
     return _spoke(state, answered=True)
 
 
+def missed(
+    resource: str, states: Sequence[UpstreamState], trouble: str, now: float, rest_s: float
+) -> Notice | None:
+    """A question to a resource went wrong that no call had asked. The notice says so the first time."""
+    news = [state.health.missed(trouble, now + rest_s, now) for state in states]
+    if not any(news):
+        return None
+    return Notice(NoticeKind.PROBE_FAILED, resource, f"a probe failed: {trouble}")
+
+
+def reached(resource: str, states: Sequence[UpstreamState], now: float) -> Notice | None:
+    """Such a question was answered. The notice says that the one before was not."""
+    news = [state.health.reached(now) for state in states]
+    if not any(news):
+        return None
+    return Notice(NoticeKind.PROBE_ANSWERED, resource, "a probe was answered again")
+
+
 def _spoke(state: UpstreamState, *, answered: bool) -> Notice | None:
     """It refused one request, or answered it: in both cases it is there."""
     if not state.health.alive(answered=answered):

@@ -117,6 +117,11 @@ class UpstreamState:
         self.repeats_left -= 1
         return True
 
+    @property
+    def answered_s(self) -> float:
+        """When it last answered a call; minus infinity if it never did."""
+        return max(self.first_byte.answered_s, self.total.answered_s)
+
     def answered(self) -> None:
         """Earn a part of a repeat."""
         self.repeats_left = min(MOST_REPEATS, self.repeats_left + REPEATS_PER_ANSWER)
@@ -174,14 +179,13 @@ _SMALLEST = Load(0, 1, 1)
 
 
 def status(state: UpstreamState, now: float) -> UpstreamStatus:
-    resting = state.health.resting(now) is not None
     return UpstreamStatus(
         name=state.spec.name,
         model=state.spec.model,
         region=state.spec.region,
         state=str(state.obstacle(_SMALLEST, now) or "available"),
         rests_for_s=max(0.0, state.health.until_s - now),
-        reason=state.health.reason if resting else None,
+        reason=state.health.why(now),
         in_flight=state.in_flight,
         waiting=state.waiting,
         share=state.share(now),

@@ -141,6 +141,11 @@ class Target:
         path = self._prefix + _path(self.api, self.base_path, facts.operation, deployment, version)
         return Outgoing(path, body, tuple(rewrites), renamed)
 
+    @property
+    def models_path(self) -> str:
+        """Path and query of its list of models, the whole URL where a proxy reads it."""
+        return self._prefix + paths.models_path(self.api, self.base_path, self.api_version)
+
     def _named_by_path(self, operation: Operation, version: str) -> bool:
         if self.api != "classic":
             return False
@@ -160,6 +165,11 @@ def request_head(outgoing: Outgoing, request_id: str, head: Head) -> bytes:
         f"content-length: {len(outgoing.body)}\r\n"
     )
     return own.encode() + head.data
+
+
+def probe_head(target: Target, head: Head) -> bytes:
+    """A request that bills nothing. `head`: of the target."""
+    return f"GET {target.models_path} HTTP/1.1\r\n".encode() + head.data
 
 
 @dataclass(frozen=True, slots=True)

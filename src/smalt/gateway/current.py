@@ -10,6 +10,7 @@ from msgspec import Struct
 from smalt.assemble import Assembly, assemble
 from smalt.config import Settings
 from smalt.dispatch.connections import Connections
+from smalt.dispatch.probing import Probed
 from smalt.dispatch.upstreams import Upstreams
 from smalt.errors import ConfigurationError
 from smalt.gateway.exchange import Exchange, Handler
@@ -84,6 +85,11 @@ class Current:
             logger.warning("gateway.listen: listening on %s until the gateway is started again", before)
         self.now = self._built(settings, self.now.assembly)
         self.problems = ()
+
+    def probed(self) -> Probed:
+        now = self.now
+        every_s = now.settings.gateway.probe_every_s
+        return Probed(now.assembly.dispatcher, now.assembly.targets, now.assembly.timeouts.connect_s, every_s)
 
     def close(self) -> None:
         self.connections.close()

@@ -13,6 +13,7 @@ import uvicorn
 
 from smalt.config import Settings
 from smalt.config.watching import Watch
+from smalt.dispatch.probing import probing
 from smalt.errors import ConfigurationError
 from smalt.gateway.asgi import Gateway
 from smalt.gateway.current import Current
@@ -60,7 +61,8 @@ def serve(
         with reloading(current.reload, files) if read else nullcontext():
             announce(Serving(f"http://{shown}:{port}", models, *made))
             try:
-                await server.serve(sockets=[listener])
+                async with probing(current.connections, current.probed):
+                    await server.serve(sockets=[listener])
             finally:
                 current.close()
 

@@ -122,3 +122,12 @@ def v1_path(operation: Operation) -> str:
 def openai_path(operation: Operation, base_path: str) -> str:
     """Path on an OpenAI-compatible server whose endpoint ends in `base_path`, for example /v1."""
     return base_path + _SUFFIX[operation]
+
+
+def models_path(api: Api, base_path: str, api_version: str) -> str:
+    """Path and query of a resource's list of models; asking for it bills nothing."""
+    if api == "openai":
+        return f"{base_path}/models"
+    if api == "v1":
+        return f"{base_path}{V1_PREFIX}/models"
+    return f"{base_path}{CLASSIC_PREFIX}/models?api-version={quote(api_version, safe='')}"

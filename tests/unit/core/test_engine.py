@@ -18,7 +18,7 @@ from tests.unit.core.builders import (
 from tests.unit.core.builders import facts as request
 
 from smalt.core import engine as engine_module
-from smalt.core.call import Wait
+from smalt.core.call import Fail, Wait
 from smalt.core.engine import Engine
 from smalt.core.settings import (
     BreakerSpec,
@@ -390,3 +390,74 @@ def test_max_tokens_are_what_may_be_answered() -> None:
     assert spent(engine) == 84 + 500 + 100
     answer_once(engine, 0, request(100, max_tokens=0))
     assert spent(engine) == 84 + 500 + 100 + 84
+
+
+UNREACHABLE = "connection refused"
+
+
+def test_a_resource_is_heard_when_an_upstream_of_it_answers_a_call() -> None:
+    """By any of them; refusals do not count."""
+    engine = fleet()
+    assert engine.heard_s("east") == engine.heard_s("unheard-of") == -float("inf")
+    answer_once(engine, 5, facts("gpt-4o"))
+    answer_once(engine, 9, facts("azure/solo"))
+    fail_once(engine, BROKEN, 20, facts("gpt-4o"))
+    assert (engine.heard_s("east"), engine.heard_s("west")) == (9, -float("inf"))
+
+
+def test_a_probe_that_fails_turns_calls_to_others() -> None:
+    """From all upstreams of the resource, before any call has met the fault; a probe that is answered turns
+    them back."""
+    engine = fleet()
+    engine.probed("east", UNREACHABLE, 0, rest_s=60)
+    assert answer_once(engine, 1, facts("gpt-4o")) == "west/chat"
+    assert status(engine, "east/solo").state == "flagged"
+    assert status(engine, "east/solo").reason == UNREACHABLE
+    engine.probed("east", None, 2, rest_s=60)
+    assert answer_once(engine, 3, facts("gpt-4o")) == "east/chat"
+
+
+def test_a_probe_that_fails_is_not_the_last_word() -> None:
+    """Who has nobody else is asked all the same, and an answer proves the probe wrong."""
+    engine = fleet()
+    engine.probed("east", UNREACHABLE, 0, rest_s=60)
+    assert "azure/solo" in engine.unavailable_models(0)
+    assert answer_once(engine, 1, facts("azure/solo")) == "east/solo"
+    assert "azure/solo" not in engine.unavailable_models(1)
+
+
+def test_a_call_without_anybody_else_does_not_wait_for_what_a_probe_has_missed() -> None:
+    """It is asked once more, and if that fails the caller is told at once."""
+    engine = fleet()
+    engine.probed("east", UNREACHABLE, 0, rest_s=60)
+    call = open_call(engine, facts("azure/solo"))
+    assert sent_to(call.next(1)) == "east/solo"
+    call.record(UNREACHED, 1)
+    assert isinstance(call.next(1), Fail)
+
+
+def test_probes_are_told_when_they_change_their_mind() -> None:
+    """Once, of the resource; one that has no upstreams says nothing."""
+    engine = fleet()
+    engine.probed("nobody", UNREACHABLE, 0, rest_s=60)
+    for now, trouble in ((0, None), (1, UNREACHABLE), (31, UNREACHABLE), (61, None), (91, None)):
+        engine.probed("east", trouble, now, rest_s=60)
+    told = [(notice.kind, notice.upstream, notice.text) for notice in engine.take_notices()]
+    assert told == [
+        (NoticeKind.PROBE_FAILED, "east", "a probe failed: connection refused"),
+        (NoticeKind.PROBE_ANSWERED, "east", "a probe was answered again"),
+    ]
+
+
+def test_a_probe_that_is_answered_wakes_who_waits() -> None:
+    """A cooldown of calls is over by then, and nobody would look again."""
+    engine = make_engine("east/a")
+    fail_once(engine, QUOTA_7S, 0)
+    woken: list[bool] = []
+    call = engine.open_call(request(), unit=0, deadline_s=60, wake=lambda: woken.append(True))
+    assert isinstance(call.next(1), Wait)
+    engine.probed("east", None, 8, rest_s=60)
+    for wake in engine.take_wakes():
+        wake()
+    assert woken == [True]
+    assert sent_to(call.next(8)) == "east/a"

@@ -288,3 +288,81 @@ def test_clean_is_whom_nothing_has_failed_since_the_last_answer() -> None:
     health.alive(answered=False)
     seen.append(health.clean)
     assert seen == [True, False, True, False, False]
+
+
+def test_what_was_missed_flags_until_it_is_reached() -> None:
+    """Others are preferred meanwhile, nobody waits for it; the first miss and the first success are news."""
+    health = make()
+    assert health.missed("refused", 60, now=0)
+    assert not health.missed("still refused", 90, now=30)
+    assert (health.resting(89.9), health.why(89.9)) == (Rest.FLAGGED, "still refused")
+    assert health.waits_until_s(1) == NEVER
+    assert health.reached(60)
+    assert not health.reached(60)
+    assert (health.resting(60), health.why(60), health.until_s) == (None, None, -NEVER)
+
+
+def test_what_was_missed_is_over_in_time() -> None:
+    """Nobody may ask any more."""
+    health = make()
+    health.missed("refused", 60, now=0)
+    assert health.resting(60) is None
+    assert not health.reached(60)
+    health.missed("refused", 60, now=0)
+    assert health.missed("refused", 120, now=60)
+
+
+@pytest.mark.parametrize("cooldown", [QUOTA, HOURS, FLAG])
+def test_what_is_reached_still_rests_from_calls(cooldown: Cooldown) -> None:
+    """Only what was missed is lifted, whichever came first."""
+    for missed_first in (True, False):
+        health = make()
+        if missed_first:
+            health.missed("refused", 5, now=0)
+        health.cool(cooldown, "call", 0)
+        if not missed_first:
+            health.missed("refused", 5, now=0)
+        assert health.reached(1)
+        assert (health.resting(1), health.why(1)) == (cooldown.rest, "call")
+        assert health.until_s == cooldown.seconds
+
+
+@pytest.mark.parametrize(("cooldown", "why"), [(QUOTA, "missed"), (HOURS, "call"), (OPEN, "call")])
+def test_an_open_breaker_counts_more_than_what_was_missed(cooldown: Cooldown, why: str) -> None:
+    """Calls go on failing fast; but nobody waits for the end of a cooldown of what is not there."""
+    health = make()
+    health.cool(cooldown, "call", 0)
+    health.missed("missed", 100, now=0)
+    assert health.resting(1) is (Rest.FLAGGED if why == "missed" else cooldown.rest)
+    assert health.why(1) == why
+    assert (health.resting(99), health.why(99)) == (Rest.FLAGGED, "missed")
+
+
+def test_a_breaker_whose_upstream_is_reached_again_lets_a_call_try() -> None:
+    """It need not wait for its half minute; but what was never missed proves nothing for calls."""
+    health = opened()
+    assert not health.reached(1)
+    assert health.resting(1) is Rest.OPEN
+    health.missed("refused", 60, now=1)
+    health.reached(2)
+    assert health.resting(2) is None
+    assert health.sent()
+
+
+def test_the_one_probe_of_a_half_open_breaker_counts_more_than_what_was_missed() -> None:
+    """While it is under way nobody else asks, not even as the last resort."""
+    health = opened()
+    health.missed("refused", 100, now=0)
+    assert health.resting(30) is Rest.FLAGGED
+    health.sent()
+    assert health.resting(31) is Rest.PROBING
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_an_upstream_that_speaks_is_not_missed_any_more(answered: bool) -> None:
+    """A call says more than any probe."""
+    health = make()
+    health.missed("refused", 60, now=0)
+    assert not health.clean
+    health.alive(answered=answered)
+    assert (health.resting(1), health.until_s) == (None, -NEVER)

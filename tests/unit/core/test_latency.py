@@ -52,3 +52,12 @@ def test_a_first_failure_counts_as_what_it_took() -> None:
     latency = Latency()
     latency.failed(5, 0)
     assert latency.average_s == 5
+
+
+def test_when_the_last_answer_came() -> None:
+    """Failures are none."""
+    latency = Latency()
+    assert latency.answered_s == -math.inf
+    latency.measured(3, 100)
+    latency.failed(3, 200)
+    assert latency.answered_s == 100

@@ -5,7 +5,7 @@ from pydantic import SecretStr
 
 from smalt.auth.credentials import ApiKey
 from smalt.auth.kept import Fixed
-from smalt.dispatch.target import Origin, Target
+from smalt.dispatch.target import Origin, Target, probe_head
 from smalt.errors import InvalidDeployment, InvalidRequest
 from smalt.types import Facts, Operation
 
@@ -248,3 +248,11 @@ def test_instructions_of_an_agent_come_first(adapt: bool) -> None:
     assert outgoing.rewrites == ("instructions", "defaults.seed")
     embeddings = Facts(Operation.EMBEDDINGS, "m", instructions="Ours.")
     assert target.outgoing(embeddings, "prod", b'{"input":"x"}').rewrites == ()
+
+
+def test_a_probe_asks_for_the_models() -> None:
+    """With the resource's own credential, and without a body."""
+    target = make_target()
+    head = target.heads.obtain(0.0)
+    first = b"GET /openai/models?api-version=2024-10-21 HTTP/1.1\r\n"
+    assert probe_head(target, head) == first + head.data

@@ -8,6 +8,7 @@ from smalt.wire.paths import (
     Surface,
     azure_surface,
     classic_path,
+    models_path,
     openai_path,
     parse,
     path_names_deployment,
@@ -196,3 +197,17 @@ def test_which_versions_know_responses(api_version: str, expected: Surface) -> N
 def test_what_every_version_knows(operation: Operation, api_version: str) -> None:
     """The other operations are on the classic surface at every version."""
     assert azure_surface(operation, api_version) is Surface.CLASSIC
+
+
+@pytest.mark.parametrize("base_path", ["", "/team"])
+@pytest.mark.parametrize(
+    ("api", "path"),
+    [
+        ("classic", "/openai/models?api-version=2024-10-21"),
+        ("v1", "/openai/v1/models"),
+        ("openai", "/models"),
+    ],
+)
+def test_the_list_of_models(api: Api, base_path: str, path: str) -> None:
+    """Of each kind of resource, below the path of its endpoint."""
+    assert models_path(api, base_path, "2024-10-21") == base_path + path
