@@ -10,6 +10,7 @@ from smalt.auth.secrets import GivenToken, Secrets
 from smalt.config import Settings, freeze
 from smalt.config.agents import instructions
 from smalt.config.defaults import defaults
+from smalt.config.degraded import degraded
 from smalt.config.freeze import budgets, own_prices
 from smalt.config.network import Network, ca_pem, proxy_for
 from smalt.config.schema import Resource
@@ -82,6 +83,7 @@ def assemble(
             budgets=spent if specs else None,
             profiles=Profiles(filled_in, instructions(settings)),
             begin_sinks=begin_sinks,
+            degraded=degraded(settings),
         ),
         targets={
             name: _target(

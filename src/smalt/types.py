@@ -208,9 +208,10 @@ class CallRecord(Struct, frozen=True, gc=False):
     `estimated` says which. `cost_nusd`: nano-USD, None where the price is unknown; `prices_as_of` dates the
     price list. `rewrites`: what was changed in the request. `upstream_ids`: of the last attempt.
     `first_byte_s`: until a whole answer or the first content of a stream was there. `cached`: answered from
-    memory, nothing was sent. `error`: code of the final error. `principal`: alias of the gateway key, None in
-    the library. `started_at`: in UTC. `trace`: the one that the caller is in, None if it named none.
-    `stream`: whether the answer was asked for in pieces.
+    memory, nothing was sent. `error`: code of the final error; `degraded`: the caller was told something else
+    in its place, as configured. `principal`: alias of the gateway key, None in the library. `started_at`: in
+    UTC. `trace`: the one that the caller is in, None if it named none. `stream`: whether the answer was asked
+    for in pieces.
     """
 
     request_id: str
@@ -235,6 +236,7 @@ class CallRecord(Struct, frozen=True, gc=False):
     started_at: datetime | None = None
     trace: TraceParent | None = None
     stream: bool = False
+    degraded: bool = False
 
     @property
     def agent(self) -> str | None:

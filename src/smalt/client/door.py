@@ -13,6 +13,7 @@ from smalt.client import circumstances
 from smalt.client.hop import Outbound
 from smalt.client.receipts import REQUEST_ID
 from smalt.dispatch.answer_headers import answer_headers, record_headers, request_headers
+from smalt.dispatch.degraded import stand_in
 from smalt.dispatch.dispatcher import Circumstances, OpenCall, wall_clock
 from smalt.dispatch.heads import Head
 from smalt.dispatch.run import Answer, Headers, finish_whole
@@ -170,8 +171,15 @@ class Door:
         """An answer that is not that of one call."""
         return self._response(status, record_headers(record, upstream_headers), content=body)
 
-    def refusal(self, error: SmaltError, request_id: str) -> "httpx2.Response":
-        """`error` as SDKs expect errors: an answer with a status, so that their own exceptions work."""
+    def refusal(
+        self, error: SmaltError, request_id: str, inbound: Inbound | None = None
+    ) -> "httpx2.Response":
+        """`error` as SDKs expect errors: an answer with a status, so that their own exceptions work; or what
+        is configured in its place. `inbound`: None if the request could not be read."""
+        facts = inbound.facts if inbound is not None else None
+        answered = stand_in(self._assembly.dispatcher, facts, error, request_id)
+        if answered is not None:
+            return self._response(answered.status, answered.headers, content=answered.body)
         if isinstance(error, UpstreamAuthFailed):
             error = Unauthorized(error.message, causes=error.causes, retry_after_s=error.retry_after_s)
         headers = [*error_headers(error), *request_headers(request_id)]

@@ -79,6 +79,7 @@ class _Transport:
 
     def handle_request(self, request: "httpx2.Request") -> "httpx2.Response":
         door, request_id, body = self._doors.now, new_id(), request.read()
+        inbound: Inbound | None = None
         try:
             inbound = door.inbound(request, body, request_id)
             kept = door.kept(inbound)
@@ -90,7 +91,7 @@ class _Transport:
             call = door.open(inbound)
             answer = self._ask(door, inbound, call)
         except SmaltError as error:
-            return door.refusal(error, request_id)
+            return door.refusal(error, request_id, inbound)
         if answer.stream is None or answer.watched is None:
             return door.whole(inbound, call, answer)
         return door.stream(call, answer, self.event_body(answer.stream, answer.watched))
@@ -121,6 +122,7 @@ class _AsyncTransport:
 
     async def handle_async_request(self, request: "httpx2.Request") -> "httpx2.Response":
         door, request_id, body = self._doors.now, new_id(), await request.aread()
+        inbound: Inbound | None = None
         try:
             inbound = door.inbound(request, body, request_id)
             kept = door.kept(inbound)
@@ -132,7 +134,7 @@ class _AsyncTransport:
             call = door.open(inbound)
             answer = await self._ask(door, inbound, call)
         except SmaltError as error:
-            return door.refusal(error, request_id)
+            return door.refusal(error, request_id, inbound)
         if answer.stream is None or answer.watched is None:
             return door.whole(inbound, call, answer)
         return door.stream(call, answer, self.event_body(answer.stream, answer.watched))

@@ -7,6 +7,7 @@ from pydantic import SecretStr
 
 from smalt.config.agents import of_agents
 from smalt.config.check_routes import of_routes, of_unserved
+from smalt.config.degraded import of_degraded
 from smalt.config.document import Document, Finding, KeyPath, meant
 from smalt.config.endpoint import is_loopback
 from smalt.config.freeze import DEFAULT_RESOURCE
@@ -43,7 +44,9 @@ def check_settings(settings: Settings) -> None:
 def _check(settings: Settings, document: Document) -> None:
     lost = document.lost_deployments()
     for finding in _findings(settings):
-        if not (lost and finding.path[0] in ("models", "agents", "prices")):  # which may miss what is lost
+        if not (
+            lost and finding.path[0] in ("models", "agents", "prices", "degraded")
+        ):  # which may miss what is lost
             document.report(*finding)
     document.stop_if_faulty()
     for finding in of_unserved(settings):
@@ -64,6 +67,7 @@ def _findings(settings: Settings) -> Iterator[Finding]:
     yield from of_routes(settings)
     yield from _of_prices(settings)
     yield from of_agents(settings.agents)
+    yield from of_degraded(settings)
     yield from _of_budgets(settings.budgets, settings.agents)
     if settings.cache.model_fields_set == {"ttl_s"}:
         yield Finding(("cache", "size"), "size is required: the most answers to keep")

@@ -271,8 +271,15 @@ class Timeouts(Section):
 class Degraded(Section):
     """What to answer when nothing is available."""
 
-    status: Count = Field(default=503, description="HTTP status.")
-    message: str | None = Field(default=None, description="Text for the caller.")
+    status: Count = Field(
+        default=503,
+        description="HTTP status. 200: an answer whose text is the message, without tokens and cost; "
+        "embeddings get an error all the same. From 400 on: the error `service_unavailable`.",
+    )
+    message: str | None = Field(
+        default=None,
+        description="Text for the caller. Absent: that of the error it stands in for. Needed for 200.",
+    )
 
 
 class OwnPrice(Section):
@@ -414,7 +421,11 @@ class Settings(Section):
     timeouts: Timeouts = Field(default=Timeouts(), description="Patience with upstreams.")
     key_vault: KeyVault = Field(default=KeyVault(), description="Secrets in Key Vaults.")
     network: Network = Field(default=Network(), description="Proxies and certificates.")
-    degraded: dict[str, Degraded] = _later("Answers by model for when nothing is available.", {})
+    degraded: dict[str, Degraded] = Field(
+        default={},
+        description="What callers are told when nothing is available for a model: by its name, that of an "
+        "agent (`agent/<name>`) or of a deployment (`azure/<deployment>`), or by a pattern such as `*`.",
+    )
     gateway: Gateway = Field(default=Gateway(), description="The server.")
     teams: dict[str, Any] = _later("Teams by name.", {})
     budgets: tuple[Budget, ...] = Field(

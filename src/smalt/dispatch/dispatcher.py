@@ -14,6 +14,7 @@ from msgspec import Struct
 from smalt.core.budgets import Budgets, Hold
 from smalt.core.call import NO_IDS, Fail, Relay, Send, Step, Wait
 from smalt.core.decision import Decision
+from smalt.core.degraded import NOTHING_DEGRADED, DegradedAnswers
 from smalt.core.engine import Engine
 from smalt.core.settings import UpstreamSpec
 from smalt.core.upstream import UpstreamStatus
@@ -89,7 +90,8 @@ class Dispatcher:
     upstreams, `begin_sinks` each call that begins, outside the lock; they must return quickly and not raise.
     `own_prices`: by model, in place of
     the list prices. `before`: the dispatcher this one replaces, whose engine has the same registry.
-    `budgets`: None if there are none. `profiles`: what doors add to the facts of requests.
+    `budgets`: None if there are none. `profiles`: what doors add to the facts of requests. `degraded`: what
+    they answer when nobody can serve.
     """
 
     def __init__(  # noqa: PLR0913  what it is made of
@@ -103,6 +105,7 @@ class Dispatcher:
         budgets: Budgets | None = None,
         profiles: Profiles = NO_PROFILES,
         begin_sinks: Sequence[BeginSink] = (),
+        degraded: DegradedAnswers = NOTHING_DEGRADED,
     ) -> None:
         self._engine = engine
         self._lock = before.lock if before else Exclusive()
@@ -112,6 +115,7 @@ class Dispatcher:
         self._own_prices = own_prices
         self.budgets = budgets
         self.profiles = profiles
+        self.degraded = degraded
         self.origins: Origins = before.origins if before else Origins()
 
     def open(
@@ -203,7 +207,7 @@ class OpenCall:
         self._stopped = False
         self._dispatcher = dispatcher
         self._started_at, self._started_s = wall_clock(), time.monotonic()
-        self._ended = False
+        self._ended = self._degraded = False
         self._hold: Hold | None = None
         if facts.builds_on is not None and facts.resource is None:
             facts = msgspec.structs.replace(facts, resource=dispatcher.origins.of(facts.builds_on))
@@ -253,6 +257,7 @@ class OpenCall:
         if isinstance(step, Send):
             self._upstream_ids = NO_IDS
         elif isinstance(step, Fail):
+            self._degraded = self._dispatcher.degraded.find(self.facts, step.error) is not None
             self._end(None, error=step.error.code)
         elif isinstance(step, Relay) and self._failed:
             self._end(None, error=str(self._failed.kind))
@@ -384,6 +389,7 @@ class OpenCall:
             started_at=self._started_at,
             trace=circumstances.trace,
             stream=self.facts.stream,
+            degraded=self._degraded,
         )
         self._dispatcher.tell(record)
         circumstances.tell(record)

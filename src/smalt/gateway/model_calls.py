@@ -2,6 +2,7 @@
 
 from smalt.dispatch.answer_headers import answer_headers, request_headers
 from smalt.dispatch.connections import Response
+from smalt.dispatch.degraded import stand_in
 from smalt.dispatch.dispatcher import Circumstances, Dispatcher, OpenCall, new_id
 from smalt.dispatch.relay import relay_bytes, relay_events
 from smalt.dispatch.run import Answer, finish_whole, run_async
@@ -29,18 +30,24 @@ class ModelCalls:
 
     async def handle(self, exchange: Exchange) -> None:
         request_id = new_id()
+        facts: Facts | None = None
         try:
             principal = self._keys.principal(exchange.headers)
             told = circumstances(exchange.headers)
             body = plain(exchange.headers, exchange.body)
-            call = self._open(principal, read_facts(exchange.asked, body), request_id, told)
+            facts = read_facts(exchange.asked, body)
+            call = self._open(principal, facts, request_id, told)
 
             async def send(upstream: str, call: OpenCall) -> Answer[Response]:
                 return await self._upstreams.send(upstream, call, body)
 
             answer = await run_async(call, send)
         except SmaltError as error:
-            refuse(exchange, error, request_headers(request_id))
+            answered = stand_in(self._dispatcher, facts, error, request_id)
+            if answered is not None:
+                exchange.respond(*answered)
+            else:
+                refuse(exchange, error, request_headers(request_id))
             return
         try:
             await self._answer(exchange, call, answer)

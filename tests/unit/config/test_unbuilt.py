@@ -42,6 +42,7 @@ def test_what_is_built_is_not_marked() -> None:
         "models",
         "adapt",
         "budgets",
+        "degraded",
         "prices",
         "quotas",
         "residency",
