@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar, assert_never
 import msgspec
 
 from smalt.core.call import Fail, Relay, Send, Wait
+from smalt.core.final_error import named
 from smalt.dispatch.dispatcher import OpenCall
 from smalt.redact import HIDDEN, secrets_of
-from smalt.types import Failure, FailureKind, Operation, Usage
-from smalt.wire.classify import classify
+from smalt.types import AttemptRecord, Failure, FailureKind, Operation, Usage
+from smalt.wire.classify import classify, error_object
+from smalt.wire.error_body import error_body
 from smalt.wire.hints import read_hints
 from smalt.wire.tool_names import Renamed, restore
 from smalt.wire.usage import read_id, read_usage
@@ -87,7 +89,7 @@ def run(call: OpenCall, send: Sender[StreamT]) -> Answer[StreamT]:
                 case Wait(until_s=until_s):
                     _wait(call, until_s)
                 case Relay():
-                    return _given(answer)
+                    return _given(answer, call)
                 case Fail(error=error):
                     raise error
                 case other:
@@ -112,7 +114,7 @@ async def run_async(call: OpenCall, send: AsyncSender[StreamT]) -> Answer[Stream
                 case Wait(until_s=until_s):
                     await _wait_async(call, until_s)
                 case Relay():
-                    return _given(answer)
+                    return _given(answer, call)
                 case Fail(error=error):
                     raise error
                 case other:
@@ -195,9 +197,20 @@ def _turned(failure: Failure, head: "Head") -> Failure:
     return msgspec.structs.replace(failure, kind=FailureKind.KEY) if head.refused() else failure
 
 
-def _given(answer: Answer[StreamT] | None) -> Answer[StreamT]:
+def _given(answer: Answer[StreamT] | None, call: OpenCall) -> Answer[StreamT]:
     if answer is None:
         raise RuntimeError("the call relays an answer that never came")
+    if answer.status >= 400 and not error_object(answer.body):
+        _make_readable(answer, call.attempts[-1])
     if answer.renamed:
         answer.body = restore(answer.body, answer.renamed)
     return answer
+
+
+def _make_readable(answer: Answer[StreamT], attempt: AttemptRecord) -> None:
+    """A refusal without words, or with a page of some proxy's, in the shape that SDKs read."""
+    failure = attempt.failure
+    if failure is not None:
+        answer.body = error_body(named(failure)(f"{attempt.upstream} refused the request: {failure.text}"))
+        headers = [header for header in answer.headers if header[0] != b"content-type"]
+        answer.headers = [*headers, (b"content-type", b"application/json")]

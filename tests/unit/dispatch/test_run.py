@@ -2,6 +2,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
 import pytest
 from pydantic import SecretStr
 from tests.unit.dispatch.fakes import Office, Time, make_engine
@@ -182,6 +183,20 @@ def test_a_refusal_is_relayed_as_it_came(drive: Drive) -> None:
     assert len(script.asked) == 1
     assert told(office.records).error == "request"
     assert office.in_flight == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(431, "invalid_request_error"), (413, "payload_too_large"), (405, "invalid_request_error")],
+)
+def test_a_refusal_nobody_can_read_gets_our_shape(drive: Drive, status: int, code: str) -> None:
+    """A proxy's page says nothing to an SDK; its status stays."""
+    page = Answer[Any](status, [(b"content-type", b"text/html"), (b"x-ms-region", b"East")], b"<h1>No</h1>")
+    answer = drive(Office().open(), Script(page))
+    error = msgspec.json.decode(answer.body)["error"]
+    assert (answer.status, error["code"]) == (status, code)
+    assert f"east/a refused the request: HTTP {status}" in error["message"]
+    assert sorted(answer.headers) == [(b"content-type", b"application/json"), (b"x-ms-region", b"East")]
 
 
 def test_a_repeated_credential_goes_no_further(drive: Drive) -> None:
