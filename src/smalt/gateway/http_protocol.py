@@ -27,6 +27,9 @@ logger = logging.getLogger("smalt.gateway")
 LARGEST_HEAD = 64 * 1024
 MOST_HEADERS = 200
 MOST_QUEUED = 32  # requests sent without waiting for the answers before
+# How far such requests are read: some way, for who does not read cannot see that a caller leaves.
+MOST_AHEAD = 8
+MOST_AHEAD_BYTES = 64 * 1024
 PATIENCE_S = 20.0  # for a whole head; a body must bring LEAST_BYTES each time
 LEAST_BYTES = 10_000
 _SPEAK = "Speak HTTP/1.1 to this address, or https if it has TLS."
@@ -54,7 +57,7 @@ class GatewayProtocol(HttpToolsProtocol):
         self._live: deque[HotCycle] = deque()
         self._receiving: HotCycle | None = None
         self._in_head = self._in_body = self._told = self._deaf = False
-        self._untold_bytes = self._body_bytes = 0
+        self._untold_bytes = self._body_bytes = self._ahead_bytes = 0
         self._patience: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -80,6 +83,8 @@ class GatewayProtocol(HttpToolsProtocol):
                 self._told, self._untold_bytes = False, 0
             else:
                 self._limit_untold(len(data))
+            if self.pipeline and not self._deaf:
+                self._limit_ahead(len(data))
             if self._patience is None and (self._in_head or self._in_body):
                 self._patience = self.loop.call_later(PATIENCE_S, self._check_pace)
 
@@ -110,7 +115,7 @@ class GatewayProtocol(HttpToolsProtocol):
         self._in_head, self._in_body, self._body_bytes = False, True, 0
         if not upgrade:
             self.headers = []  # the request has its own; what still comes is trailers, which nobody reads
-        if self.flow.read_paused and len(self.pipeline) > MOST_QUEUED:
+        if len(self.pipeline) > MOST_QUEUED:
             self._refuse(400, InvalidRequest("too many requests wait on one connection"))
 
     def on_body(self, body: bytes) -> None:
@@ -157,6 +162,7 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def completed(self, cycle: "HotCycle") -> None:
         self._live.remove(cycle)
+        self._ahead_bytes = 0
         if not cycle.keep_alive:
             self.transport.close()
         self.on_response_complete()
@@ -175,8 +181,7 @@ class GatewayProtocol(HttpToolsProtocol):
         cycle = self._receiving = HotCycle(self, asked)
         self.cycle = cycle  # type: ignore[assignment]
         self._live.append(cycle)
-        if unanswered:
-            self.flow.pause_reading()  # uvicorn starts this one when the one before has ended
+        if unanswered:  # uvicorn starts this one, and reads on, when the one before has ended
             self.pipeline.appendleft((cycle, self.app))  # type: ignore[arg-type]
             cycle.queued = True
         elif self.expect_100_continue:
@@ -206,6 +211,11 @@ class GatewayProtocol(HttpToolsProtocol):
         self._untold_bytes += arrived_bytes
         if self._untold_bytes > LARGEST_HEAD:
             self._refuse_head()
+
+    def _limit_ahead(self, arrived_bytes: int) -> None:
+        self._ahead_bytes += arrived_bytes
+        if self._ahead_bytes > MOST_AHEAD_BYTES or len(self.pipeline) >= MOST_AHEAD:
+            self.flow.pause_reading()
 
     def _check_pace(self) -> None:
         """The time for a head, or for the next part of a body, is over. It does not count while we do not
