@@ -4,6 +4,7 @@ SYNC := .venv/bin/uv sync --locked --quiet --extra openai --extra gateway --extr
 READY := .venv/.synced
 READY_OPENAI2 := .venv-openai2/.synced
 ARGS ?=
+FUZZ_S ?= 60
 
 unexport VIRTUAL_ENV
 
@@ -34,13 +35,17 @@ bench: $(READY) ## speed: every script of bench/ says its figure and its goal
 interop: $(READY) ## other people's SDKs, against the emulator and through smalt
 	@.venv/bin/python tests/interop/run.py $(ARGS)
 
-soak: $(READY) ## is each branch of core and wire tested, are small faults noticed? minutes; ARGS=reactions: one module
+soak: $(READY) ## is each branch of core and wire tested, are small faults noticed, does the wire hold? ARGS=reactions: one module
 	@.venv/bin/pytest -q -n auto tests/unit/core tests/unit/wire tests/property/test_wire.py \
 	  --cov=smalt.core --cov=smalt.wire --cov-branch --cov-fail-under=100 --cov-report=term:skip-covered
 	@.venv/bin/python -m tools.mutate $(ARGS)
+ifeq ($(ARGS),)
+	@UV_PROJECT_ENVIRONMENT=.venv $(SYNC) --inexact --group openai3 --group fuzz
+	@.venv/bin/python -m tools.fuzz $(FUZZ_S)
+endif
 
 clean: ## remove the environments and every cache
-	rm -rf .venv .venv-openai2 .venv-interop .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-openai2 .venv-interop .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .fuzz
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/uv:
