@@ -6,6 +6,7 @@ from datetime import date
 from pydantic import SecretStr
 
 from smalt.config.agents import of_agents
+from smalt.config.brought import Entry
 from smalt.config.check_routes import of_routes, of_unserved
 from smalt.config.degraded import of_degraded
 from smalt.config.document import Document, Finding, KeyPath, meant
@@ -208,6 +209,11 @@ def _of_gateway(settings: Settings) -> Iterator[Finding]:
         _ = gateway.address
     except ValueError as error:
         yield Finding(("gateway", "listen"), str(error))
+    for index, host in enumerate(gateway.callers_may_bring):
+        try:
+            Entry.of(host)
+        except ValueError as error:
+            yield Finding(("gateway", "callers_may_bring", index), str(error))
     used = {}
     if gateway.admin_key:
         yield from _of_secret(("gateway", "admin_key"), gateway.admin_key)

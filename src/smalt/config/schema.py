@@ -369,7 +369,12 @@ class Gateway(Section):
     guards: tuple[GuardSettings, ...] = Field(
         default=(), description="Guards, asked in this order. Absent: none."
     )
-    callers_may_bring: tuple[str, ...] = _later("Hosts allowed in X-Azure-Endpoint.", ())
+    callers_may_bring: tuple[str, ...] = Field(
+        default=(),
+        description="Hosts that callers may name in `X-Azure-Endpoint`, beside `X-Azure-API-Key`: names, "
+        "`*.openai.azure.com`, addresses and ranges, with `:port` where it is not the usual one. Names must "
+        "lead to public addresses, or to such as are listed. Absent: none.",
+    )
 
     @property
     def address(self) -> tuple[str, int]:

@@ -1,5 +1,6 @@
 """Routes a request to the upstreams that may serve it and keeps what is known about each of them."""
 
+import dataclasses
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Final
@@ -11,7 +12,14 @@ from smalt.core.health import NEVER
 from smalt.core.limits import StandardQuota
 from smalt.core.line import Line
 from smalt.core.routes import AZURE_PREFIX, Route, best_pattern, pattern_route, route, single
-from smalt.core.settings import BreakerSpec, EngineSettings, QuotaGroup, UpstreamSpec
+from smalt.core.settings import (
+    BreakerSpec,
+    EngineSettings,
+    PoolSpec,
+    QuotaGroup,
+    RouteSpec,
+    UpstreamSpec,
+)
 from smalt.core.upstream import UpstreamState, UpstreamStatus, status
 from smalt.errors import ModelNotAvailableError
 from smalt.types import AGENT_PREFIX, Facts, Notice
@@ -69,6 +77,16 @@ class Engine:
             name: route(spec, self._states, self._estimates[spec.model])
             for name, spec in settings.routes.items()
         }
+
+    def apart(self, spec: UpstreamSpec) -> "Engine":
+        """One that knows this upstream alone, by the name of its model, and repeats and rests as this one."""
+        route = RouteSpec(spec.model, (PoolSpec(((spec.name,),)),))
+        upstreams, routes = {spec.name: spec}, {spec.model: route}
+        return Engine(
+            dataclasses.replace(
+                self._settings, upstreams=upstreams, routes=routes, patterns=(), default_resource=None
+            )
+        )
 
     def open_call(
         self,

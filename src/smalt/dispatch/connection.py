@@ -111,14 +111,14 @@ class Connection(asyncio.Protocol, Generic[ReceivedT]):
         self._surplus = False
         self._complete = self._may_stay = False  # the answer; and whether the upstream keeps the connection
         self._killed = False
-        self._idle_since_s = 0.0
+        self.idle_since_s = 0.0
 
     @property
     def is_open(self) -> bool:
         return self._transport is not None and not self._transport.is_closing()
 
     def usable(self, now: float) -> bool:
-        return self.is_open and now - self._idle_since_s < IDLE_S
+        return self.is_open and now - self.idle_since_s < IDLE_S
 
     def request(self, head: bytes, body: bytes) -> ReceivedT:
         """Write a request; the connection is busy until its answer has ended."""
@@ -229,13 +229,13 @@ class Connection(asyncio.Protocol, Generic[ReceivedT]):
         stays = self._may_stay and not self._surplus and self._written()
         if stays:
             self.resume()
-            self._reused, self._idle_since_s = True, time.monotonic()
+            self._reused, self.idle_since_s = True, time.monotonic()
         else:
             self.kill()
         if response is not None:
             response.ended(None)
         if stays:
-            self._put_back(self, self._idle_since_s)
+            self._put_back(self, self.idle_since_s)
 
     def _go_wrong(self, text: str) -> None:
         """Of what comes after a whole answer nobody wants to know."""

@@ -34,10 +34,17 @@ OnEnd = Callable[[SendFailed | None], None]
 
 
 class Connections:
-    """Connections of one event loop, kept alive by origin. Not for use by several loops."""
+    """Connections of one event loop, kept alive by origin. Not for use by several loops. `most_idle`: of all
+    origins together; None for no limit, where the origins are few."""
 
-    def __init__(self, tls: Callable[[], ssl.SSLContext] = ssl.create_default_context) -> None:
+    def __init__(
+        self,
+        tls: Callable[[], ssl.SSLContext] = ssl.create_default_context,
+        *,
+        most_idle: int | None = None,
+    ) -> None:
         self._make_tls = tls
+        self._most_idle = most_idle
         self._tls: dict[str, ssl.SSLContext] = {}  # by the certificates trusted besides the usual ones
         self._idle: dict[Origin, dict[Wire, None]] = defaultdict(dict)  # in the order they came back
         self._all: set[Wire] = set()
@@ -82,6 +89,8 @@ class Connections:
         now = time.monotonic()
         for connection in [one for idle in self._idle.values() for one in idle if not one.usable(now)]:
             connection.kill()
+        for origin in [origin for origin, idle in self._idle.items() if not idle]:
+            del self._idle[origin]
 
     async def _connect(self, origin: Origin, connect_s: float) -> "Wire":
         self._sweep()
@@ -131,6 +140,14 @@ class Connections:
         oldest = next(iter(idle))
         if not oldest.usable(now):
             oldest.kill()
+        if self._most_idle is not None:
+            self._keep(self._most_idle)
+
+    def _keep(self, most: int) -> None:
+        """The one that has been idle longest goes, whatever its origin."""
+        idle = [connection for of_one in self._idle.values() for connection in of_one if connection.is_open]
+        if len(idle) > most:
+            min(idle, key=lambda connection: connection.idle_since_s).kill()
 
     def _forget(self, connection: "Wire") -> None:
         self._all.discard(connection)

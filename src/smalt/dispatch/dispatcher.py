@@ -118,6 +118,13 @@ class Dispatcher:
         self.degraded = degraded
         self.origins: Origins = before.origins if before else Origins()
 
+    def apart(self, spec: UpstreamSpec) -> "Dispatcher":
+        """For calls to this upstream, which none of ours has to do with: told to the same sinks, at list
+        prices, and nothing else is shared."""
+        apart = Dispatcher(self._engine.apart(spec), self._sinks)
+        apart.origins = Origins(most=0)  # a single upstream leaves nothing to remember
+        return apart
+
     def open(
         self,
         facts: Facts,

@@ -8,9 +8,10 @@ MOST: Final = 4_096
 
 
 class Origins:
-    """The responses made last. Safe for threads."""
+    """The `most` responses made last. Safe for threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MOST) -> None:
+        self._most = most
         self._lock = threading.Lock()
         self._resources: OrderedDict[str, str] = OrderedDict()
 
@@ -18,7 +19,7 @@ class Origins:
         with self._lock:
             self._resources[response_id] = resource
             self._resources.move_to_end(response_id)
-            if len(self._resources) > MOST:
+            if len(self._resources) > self._most:
                 self._resources.popitem(last=False)
 
     def of(self, response_id: str) -> str | None:

@@ -30,13 +30,15 @@ def _data(model: str, deployment: str) -> ModelData | None:
 
 class Origin(NamedTuple):
     """Where a resource listens, and how it is reached. `host` without brackets. `ca_pem`: certificates to
-    trust besides the usual ones."""
+    trust besides the usual ones. `pinned`: the address to connect to where the host must not be looked up
+    again; goes without a proxy."""
 
     host: str
     port: int
     tls: bool
     proxy: Proxy | None = None
     ca_pem: str = ""
+    pinned: str = ""
 
     @property
     def authority(self) -> str:
@@ -47,7 +49,9 @@ class Origin(NamedTuple):
     @property
     def address(self) -> tuple[str, int]:
         """Host and port to connect to."""
-        return (self.host, self.port) if self.proxy is None else (self.proxy.host, self.proxy.port)
+        if self.proxy is not None:
+            return self.proxy.host, self.proxy.port
+        return self.pinned or self.host, self.port
 
     @property
     def forwarder(self) -> Proxy | None:

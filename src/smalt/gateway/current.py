@@ -13,6 +13,7 @@ from smalt.dispatch.connections import Connections
 from smalt.dispatch.probing import Probed
 from smalt.dispatch.upstreams import Upstreams
 from smalt.errors import ConfigurationError
+from smalt.gateway.brought import MOST_IDLE, Brought
 from smalt.gateway.exchange import Exchange, Handler
 from smalt.gateway.guarding import Guards, guarded
 from smalt.gateway.model_calls import ModelCalls
@@ -50,6 +51,7 @@ class Current:
     ) -> None:
         self._log = log
         self.connections = Connections()
+        self._to_brought = Connections(most_idle=MOST_IDLE)
         self.problems: Sequence[str] = ()  # of settings that could not be taken
         self._read = read
         self._made_keys = {name: f"{name}_{secrets.token_urlsafe(24)}" for name in ("gw", "adm")}
@@ -93,6 +95,7 @@ class Current:
 
     def close(self) -> None:
         self.connections.close()
+        self._to_brought.close()
 
     def _built(self, settings: Settings, before: Assembly | None) -> InForce:
         begun, ended = (self._log.put, self._log.put) if self._log else (log_begun, log_ended)
@@ -113,7 +116,8 @@ class Current:
             or [(self._made_keys["gw"], Principal("made-at-start"))]
         )
         upstreams = Upstreams(assembly.targets, assembly.timeouts, self.connections)
-        handle: Handler = ModelCalls(assembly.dispatcher, upstreams, keys, assembly.timeouts).handle
+        brought = Brought(settings, assembly.dispatcher, assembly.timeouts, self._to_brought)
+        handle: Handler = ModelCalls(assembly.dispatcher, upstreams, keys, assembly.timeouts, brought).handle
         if settings.gateway.guards:
             handle = guarded(handle, Guards(settings.gateway.guards), keys)
         admin_key = settings.gateway.admin_key

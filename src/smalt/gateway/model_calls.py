@@ -9,6 +9,7 @@ from smalt.dispatch.run import Answer, finish_whole, run_async
 from smalt.dispatch.target import Timeouts
 from smalt.dispatch.upstreams import Upstreams
 from smalt.errors import SmaltError
+from smalt.gateway.brought import Brought, as_the_callers, brings
 from smalt.gateway.circumstances import circumstances
 from smalt.gateway.content import plain
 from smalt.gateway.exchange import Exchange, refuse
@@ -21,33 +22,45 @@ class ModelCalls:
     """Handles every operation that goes to a model. Its method `handle` is the gateway's hot path."""
 
     def __init__(
-        self, dispatcher: Dispatcher, upstreams: Upstreams, keys: GatewayKeys, timeouts: Timeouts
+        self,
+        dispatcher: Dispatcher,
+        upstreams: Upstreams,
+        keys: GatewayKeys,
+        timeouts: Timeouts,
+        brought: Brought,
     ) -> None:
         self._dispatcher = dispatcher
         self._upstreams = upstreams
         self._keys = keys
         self._timeouts = timeouts
+        self._brought = brought
 
     async def handle(self, exchange: Exchange) -> None:
         request_id = new_id()
         facts: Facts | None = None
+        upstreams, own = self._upstreams, brings(exchange.headers)
         try:
             principal = self._keys.principal(exchange.headers)
             told = circumstances(exchange.headers)
             body = plain(exchange.headers, exchange.body)
             facts = read_facts(exchange.asked, body)
-            call = self._open(principal, facts, request_id, told)
+            if own:
+                call, upstreams = await self._brought.open(
+                    principal, facts, exchange.headers, request_id, told
+                )
+            else:
+                call = self._open(principal, facts, request_id, told)
 
             async def send(upstream: str, call: OpenCall) -> Answer[Response]:
-                return await self._upstreams.send(upstream, call, body)
+                return await upstreams.send(upstream, call, body)
 
             answer = await run_async(call, send)
         except SmaltError as error:
-            answered = stand_in(self._dispatcher, facts, error, request_id)
+            answered = None if own else stand_in(self._dispatcher, facts, error, request_id)
             if answered is not None:
                 exchange.respond(*answered)
             else:
-                refuse(exchange, error, request_headers(request_id))
+                refuse(exchange, as_the_callers(error) if own else error, request_headers(request_id))
             return
         try:
             await self._answer(exchange, call, answer)

@@ -8,6 +8,7 @@ from smalt.errors import InvalidGatewayKey, PermissionDenied
 from smalt.gateway.exchange import Headers
 
 _BEARER = b"bearer "
+_CARRIERS = frozenset({b"authorization", b"api-key", b"x-api-key"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,11 @@ class GatewayKeys:
 
     def principal(self, headers: Headers) -> Principal:
         """The principal whose key is in any of the three headers. Raises InvalidGatewayKey."""
-        presented = [credential for name, value in headers if (credential := _credential(name, value))]
+        presented = [
+            credential
+            for name, value in headers
+            if name in _CARRIERS and (credential := _credential(name, value))
+        ]
         for credential in presented:
             principal = self._principals.get(_digest(credential))
             if principal is not None:
@@ -42,11 +47,9 @@ class GatewayKeys:
 
 
 def _credential(name: bytes, value: bytes) -> bytes:
-    if name in {b"api-key", b"x-api-key"}:
+    if name != b"authorization":
         return value
-    if name == b"authorization" and value[: len(_BEARER)].lower() == _BEARER:
-        return value[len(_BEARER) :].strip()
-    return b""
+    return value[len(_BEARER) :].strip() if value[: len(_BEARER)].lower() == _BEARER else b""
 
 
 def _digest(key: bytes) -> bytes:

@@ -16,12 +16,12 @@ pytestmark = [pytest.mark.sdk, pytest.mark.security]
 
 def test_req_3_14_a_caller_chooses_no_address(stage: Stage, azure: Handle) -> None:
     """Headers that other gateways take one from change nothing: the configured resource answers, with its own
-    key, and nobody connects to the address."""
+    key, and nobody connects to the address. (X-Azure-Endpoint: test_brought.py)"""
     with socket.create_server(("127.0.0.1", 0)) as decoy:
         decoy.settimeout(0.1)
         address = f"http://127.0.0.1:{decoy.getsockname()[1]}"
-        for name in ("X-Azure-Endpoint", "X-Forwarded-Host", "Forwarded", "azure-endpoint"):
-            answer = ask(stage.url, request(f"{name}: {address}", "X-Azure-API-Key: of-somebody-else"))
+        for name in ("X-Forwarded-Host", "Forwarded", "azure-endpoint", "azure-api-key"):
+            answer = ask(stage.url, request(f"{name}: {address}", "x-forwarded-key: of-somebody-else"))
             assert answer.status == 200
         with pytest.raises(TimeoutError):
             decoy.accept()

@@ -111,6 +111,10 @@ def test_the_full_file_has_no_problems(loaded: Callable[..., Settings]) -> None:
             "1:39: gateway.keys[1].alias: the alias 'a' is used twice",
         ),
         (
+            "gateway: {callers_may_bring: [a.openai.azure.com, 'https://b']}",
+            "1:51: gateway.callers_may_bring[1]: write the host alone, without https://",
+        ),
+        (
             "gateway: {keys: [{alias: a, key: k}, {alias: b, key: k}]}",
             "1:49: gateway.keys[1].key: the same as the key 'a'",
         ),

@@ -13,7 +13,6 @@ from smalt.config.unbuilt import is_built, unbuilt
     [
         ({"policies": [1]}, ("policies",)),
         ({"gateway": {"secrets": ["s"]}}, ("gateway", "secrets")),
-        ({"gateway": {"callers_may_bring": ["h"]}}, ("gateway", "callers_may_bring")),
         ({"state_dir": "/var/lib/smalt"}, ("state_dir",)),
         ({"observe": {"log": "json"}}, ("observe", "log")),
         ({"observe": {"metrics": False}}, ("observe", "metrics")),

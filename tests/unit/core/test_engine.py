@@ -18,7 +18,7 @@ from tests.unit.core.builders import (
 from tests.unit.core.builders import facts as request
 
 from smalt.core import engine as engine_module
-from smalt.core.call import Fail, Wait
+from smalt.core.call import Fail, Send, Wait
 from smalt.core.engine import Engine
 from smalt.core.settings import (
     BreakerSpec,
@@ -26,6 +26,7 @@ from smalt.core.settings import (
     PatternSpec,
     PoolSpec,
     QuotaGroup,
+    RetrySpec,
     RouteSpec,
     Throughput,
     UpstreamSpec,
@@ -461,3 +462,19 @@ def test_a_probe_that_is_answered_wakes_who_waits() -> None:
         wake()
     assert woken == [True]
     assert sent_to(call.next(8)) == "east/a"
+
+
+def test_an_engine_apart() -> None:
+    """It knows one upstream, repeats as the one it came from, and neither sees what happens to the other."""
+    engine = make_engine("east/a", retry=RetrySpec(max_attempts=2))
+    theirs = "brought:contoso/a"
+    apart = engine.apart(UpstreamSpec(theirs, "a"))
+    assert apart.models == ("a",)
+    assert [one.name for one in engine.status(0.0)] == ["east/a"]
+    with pytest.raises(ModelNotAvailableError):
+        apart.route(facts("gpt-4o"))
+    call = apart.open_call(facts("a"), unit=0.0, deadline_s=100.0)
+    assert call.next(0.0) == Send(theirs, 1, 2)
+    call.record(QUOTA_7S, 0.0)
+    assert [one.state for one in apart.status(0.0)] == ["cooling"]
+    assert status(engine).state == "available"

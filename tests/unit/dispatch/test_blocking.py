@@ -156,6 +156,6 @@ def test_only_a_quiet_connection_is_used_again(plugged: Plugged) -> None:
 def test_an_old_connection_is_not_used_again(plugged: Plugged) -> None:
     """Something between here and there may have forgotten it."""
     connection = plugged.used().plug.connection
-    since_s = connection._idle_since_s
+    since_s = connection.idle_since_s
     assert connection.usable(since_s + IDLE_S - 1)
     assert not connection.usable(since_s + IDLE_S)

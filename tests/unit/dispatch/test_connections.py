@@ -90,7 +90,7 @@ async def test_a_dead_connection_is_not_used_again(net: Net, connections: Connec
     await asyncio.gather(net.answer(0), ask(connections))
     connection, transport = net.made[0]
     if how == "aged":
-        connection._idle_since_s -= IDLE_S
+        connection.idle_since_s -= IDLE_S
     else:
         transport.closing = True
     await asyncio.gather(net.answer(1), ask(connections))
@@ -101,7 +101,7 @@ async def test_a_dead_connection_is_not_used_again(net: Net, connections: Connec
 async def test_what_nobody_asks_any_more_is_closed(net: Net, connections: Connections) -> None:
     """Kept connections to origins that settings have dropped, as soon as another one is made."""
     await asyncio.gather(net.answer(0), ask(connections))
-    net.made[0][0]._idle_since_s -= IDLE_S
+    net.made[0][0].idle_since_s -= IDLE_S
     await asyncio.gather(net.answer(1), ask(connections, Origin("127.0.0.1", 81, tls=False)))
     assert net.made[0][1].closing
 
@@ -113,12 +113,31 @@ async def test_connections_that_are_no_longer_needed_are_closed(net: Net, connec
         await net.answer(number)
     await asyncio.gather(*asking)
     for connection, _ in net.made[:2]:
-        connection._idle_since_s -= IDLE_S
+        connection.idle_since_s -= IDLE_S
     await asyncio.gather(net.answer(2), ask(connections))
     assert [transport.closing for _, transport in net.made] == [True, False, False]
     net.made[0][0].connection_lost(None)
     await asyncio.gather(net.answer(2), ask(connections))
     assert [transport.closing for _, transport in net.made] == [True, True, False]
+
+
+async def test_a_limit_of_idle_connections(net: Net) -> None:
+    """Of all origins together the one that has been idle longest goes."""
+    connections = Connections(most_idle=2)
+    origins = [Origin("127.0.0.1", 80 + number, tls=False) for number in range(3)]
+    for number, origin in enumerate(origins):
+        await asyncio.gather(net.answer(number), ask(connections, origin))
+        net.made[number][0].idle_since_s += number  # the clock may stand still meanwhile
+    assert [transport.closing for _, transport in net.made] == [True, False, False]
+
+
+async def test_origins_without_connections_are_forgotten(net: Net, connections: Connections) -> None:
+    """There is no end to them where callers name them."""
+    origins = [Origin("127.0.0.1", 80 + number, tls=False) for number in range(3)]
+    for number, origin in enumerate(origins):
+        await asyncio.gather(net.answer(number), ask(connections, origin))
+        net.made[number][0].connection_lost(None)
+    assert list(connections._idle) == origins[-1:]
 
 
 async def test_a_lost_connection_is_forgotten(net: Net, connections: Connections) -> None:

@@ -378,3 +378,24 @@ def test_changes_made_before_the_call_stand_first() -> None:
     call.record(None)
     call.finish(Usage(1))
     assert office.records[0].rewrites == ("temperature", "model")
+
+
+def test_calls_of_a_dispatcher_apart() -> None:
+    """They are told to the same sinks, at list prices, and share nothing else: no lock, no response that is
+    remembered."""
+    records: list[CallRecord] = []
+    own = {"gpt-4o": TokenPrice(Decimal(1_000), Decimal(1_000))}
+    dispatcher = Dispatcher(make_engine("east/a"), (records.append,), own_prices=own)
+    spec = UpstreamSpec("brought:contoso/gpt-4o", "gpt-4o")
+    apart = dispatcher.apart(spec)
+    call = apart.open(Facts(Operation.RESPONSES, "gpt-4o"), "id-1", total_s=5)
+    assert isinstance(call.next(), Send)
+    call.record(None)
+    call.keeps("resp_1")
+    call.finish(Usage(1_000_000))
+    (record,) = records
+    assert record.upstream == "brought:contoso/gpt-4o"
+    assert record.cost_nusd == 2_500_000_000
+    assert dispatcher.origins.of("resp_1") is None
+    assert apart.origins.of("resp_1") is None
+    assert apart.lock is not dispatcher.lock

@@ -20,3 +20,10 @@ def test_the_oldest_are_forgotten() -> None:
     assert origins.of("resp_0") == "east"
     assert origins.of("resp_1") is None
     assert origins.of("resp_new") == "west"
+
+
+def test_none_may_be_kept() -> None:
+    """Where there is nothing to choose."""
+    origins = Origins(most=0)
+    origins.note("resp_1", "east")
+    assert origins.of("resp_1") is None

@@ -5,6 +5,7 @@ from pydantic import SecretStr
 
 from smalt.auth.credentials import ApiKey
 from smalt.auth.kept import Fixed
+from smalt.dispatch.proxy import Proxy
 from smalt.dispatch.target import Origin, Target, probe_head
 from smalt.errors import InvalidDeployment, InvalidRequest
 from smalt.types import Facts, Operation
@@ -45,6 +46,16 @@ def make_target(
 def test_the_host_header(origin: Origin, authority: str) -> None:
     """The port only where it is not the usual one, IPv6 in brackets."""
     assert origin.authority == authority
+
+
+def test_the_address_to_connect_to() -> None:
+    """The host, unless the origin says where it is to be found; a proxy comes first."""
+    pinned = Origin("east.example", 443, tls=True, pinned="20.1.2.3")
+    assert pinned.address == ("20.1.2.3", 443)
+    assert (pinned.authority, str(pinned)) == ("east.example", "east.example:443")
+    assert pinned != pinned._replace(pinned="20.1.2.4")
+    assert pinned._replace(pinned="").address == ("east.example", 443)
+    assert pinned._replace(proxy=Proxy("proxy", 3128)).address == ("proxy", 3128)
 
 
 def test_the_same_headers_for_every_request() -> None:
