@@ -73,8 +73,8 @@ def _status(process: GatewayProcess, header: str) -> int:
 def test_req_2_14_errors_say_what_to_do(
     stage: Stage, azure: Handle, model: str, fault: dict[str, str] | None, status: int, code: str, hint: str
 ) -> None:
-    """A refused credential, a missing deployment, a spent quota, an unknown model: the body carries a hint, and
-    a link to the heading of its code."""
+    """A refused credential, a missing deployment, a spent quota, an unknown model: the body carries a hint,
+    and a link to the heading of its code."""
     if fault is not None:
         azure.fault(kind="error", **fault)
     answer = ask(stage.url, request(content=body(model=model)))
