@@ -11,7 +11,8 @@ class Exclusive:
 
     A stream that nobody closed is closed by the garbage collector, which runs in any thread at any moment:
     also in one that holds this lock. What it has to do then must neither wait for the lock, for it would wait
-    for ever, nor go on under it, where things are half changed. `postponed` keeps it until the lock is free.
+    for ever, nor go on under it, where things are half changed: where `held`, it is postponed until the lock
+    is free.
     """
 
     __slots__ = ("_later", "_lock")
@@ -28,9 +29,12 @@ class Exclusive:
         while self._later:
             self._later.popleft()()
 
-    def postponed(self, action: Callable[[], None]) -> bool:
-        """Whether this thread holds the lock already; then `action` is called as soon as it does not."""
+    @property
+    def held(self) -> bool:
+        """Whether this thread holds the lock already."""
         held: bool = self._lock._is_owned()  # type: ignore[attr-defined]  # noqa: SLF001  as threading.Condition asks
-        if held:
-            self._later.append(action)
         return held
+
+    def postpone(self, action: Callable[[], None]) -> None:
+        """Call `action` as soon as this thread does not hold the lock."""
+        self._later.append(action)

@@ -83,7 +83,7 @@ class Fleet:
     def do(self, action: Callable[[], ResultT]) -> ResultT:
         """Call something of the core; then wake whom that left to wake."""
         result = action()
-        if self.engine.has_news:
+        if self.engine.notices or self.engine.line.to_wake:
             self.engine.take_notices()
             for wake in self.engine.take_wakes():
                 wake()

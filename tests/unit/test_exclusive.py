@@ -7,11 +7,12 @@ def test_what_comes_while_it_is_held_waits_until_it_is_free() -> None:
     """In order, and only what comes from the thread that holds it."""
     lock, done = Exclusive(), list[str]()
     with lock:
-        assert lock.postponed(lambda: done.append("first"))
-        assert lock.postponed(lambda: done.append("second"))
+        assert lock.held
+        lock.postpone(lambda: done.append("first"))
+        lock.postpone(lambda: done.append("second"))
         assert done == []
     assert done == ["first", "second"]
-    assert not lock.postponed(lambda: done.append("never"))
+    assert not lock.held
 
 
 def test_what_was_postponed_may_take_the_lock_itself() -> None:
@@ -23,7 +24,7 @@ def test_what_was_postponed_may_take_the_lock_itself() -> None:
             done.append(True)
 
     with lock:
-        lock.postponed(action)
+        lock.postpone(action)
     assert done == [True]
 
 
@@ -32,7 +33,7 @@ def test_other_threads_wait() -> None:
     lock, seen = Exclusive(), list[str]()
 
     def other() -> None:
-        assert not lock.postponed(lambda: None)
+        assert not lock.held
         with lock:
             seen.append("other")
 

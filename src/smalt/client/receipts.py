@@ -20,7 +20,8 @@ class Receipts:
         self._lock = Exclusive()
 
     def __call__(self, record: CallRecord) -> None:
-        if self._lock.postponed(partial(self, record)):
+        if self._lock.held:
+            self._lock.postpone(partial(self, record))
             return
         with self._lock:
             self._by_id[record.request_id] = record

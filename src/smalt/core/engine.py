@@ -68,9 +68,9 @@ class Engine:
         self._siblings: dict[str, list[UpstreamState]] = defaultdict(list)
         self._estimates: dict[str, TokenEstimate] = defaultdict(TokenEstimate)
         self._unlisted: dict[tuple[str, bool], Route] = {}  # by model, and whether that names a deployment
-        self._line, self._notices = self._registry.line, self._registry.notices
-        self._line.most = settings.max_waiting
-        self._shared = Shared(settings.retry, self._line, self._siblings, self._notices)
+        self.line, self.notices = self._registry.line, self._registry.notices
+        self.line.most = settings.max_waiting
+        self._shared = Shared(settings.retry, self.line, self._siblings, self.notices)
         for spec in settings.upstreams.values():
             self._add(spec)
         self._routes = {
@@ -104,20 +104,15 @@ class Engine:
         load = asked.estimate.load(facts.prompt_bytes, facts.max_tokens)
         return Call(facts, load, asked, self._shared, Asker(caller, wake, unit, deadline_s, began_s))
 
-    @property
-    def has_news(self) -> bool:
-        """Whether there is something to take."""
-        return bool(self._line.to_wake or self._notices)
-
     def take_wakes(self) -> list[Callable[[], None]]:
         """Calls to wake, to be called once the lock is released."""
-        wakes, self._line.to_wake = self._line.to_wake, []
+        wakes, self.line.to_wake = self.line.to_wake, []
         return wakes
 
     def take_notices(self) -> list[Notice]:
         """What has happened since the last time."""
-        notices = self._notices.copy()
-        self._notices.clear()
+        notices = self.notices.copy()
+        self.notices.clear()
         return notices
 
     @property
@@ -150,11 +145,11 @@ class Engine:
         states = self._siblings.get(resource, ())
         if trouble is None:
             notice = incidents.reached(resource, states, now)
-            self._line.freed(states, now)
+            self.line.freed(states, now)
         else:
             notice = incidents.missed(resource, states, trouble, now, rest_s)
         if notice is not None:
-            self._notices.append(notice)
+            self.notices.append(notice)
 
     def route(self, facts: Facts) -> Route:
         """By exact name, as a deployment's name, by pattern, or on the default resource, in this order."""

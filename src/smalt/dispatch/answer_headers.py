@@ -50,8 +50,8 @@ def record_headers(record: CallRecord, upstream_headers: Headers) -> list[tuple[
 
 
 def _forwarded(upstream_headers: Headers, request_id: str) -> list[tuple[bytes, bytes]]:
-    forwarded = [(name, value) for name, value in upstream_headers if name.startswith(FORWARDED)]
-    return forwarded + request_headers(request_id, upstream_headers)
+    forwarded = [header for header in upstream_headers if header[0].startswith(FORWARDED)]
+    return forwarded + request_headers(request_id, forwarded)
 
 
 def _story(
@@ -71,9 +71,12 @@ def _story(
 
 def request_headers(request_id: str, upstream_headers: Headers = ()) -> list[tuple[bytes, bytes]]:
     """smalt's id of the request; also as x-request-id, which SDKs show, unless the upstream set one."""
-    headers = [(b"x-smalt-request-id", request_id.encode())]
-    if not any(name == b"x-request-id" for name, _ in upstream_headers):
-        headers.append((b"x-request-id", request_id.encode()))
+    told = request_id.encode()
+    headers = [(b"x-smalt-request-id", told)]
+    for name, _ in upstream_headers:
+        if name == b"x-request-id":
+            return headers
+    headers.append((b"x-request-id", told))
     return headers
 
 

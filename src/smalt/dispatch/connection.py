@@ -31,6 +31,7 @@ KEEP_ALIVE_S: Final = 60  # TCP's own probes
 IDLE_S: Final = 55.0  # load balancers close idle connections after a minute or more; ours close first
 CLOSED: Final = "smalt is shutting down"
 LARGEST_HEAD: Final = 64 * 1024  # bytes of headers, and of anything else between two pieces of a body
+_FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
 ReceivedT = TypeVar("ReceivedT", bound="Received")
 
 
@@ -210,8 +211,10 @@ class Connection(asyncio.Protocol, Generic[ReceivedT]):
         self._interim = status < 200  # 100 Continue, 103 Early Hints
         if self._interim:
             return
-        names = {name for name, _ in headers}
-        self._until_eof = not names & {b"content-length", b"transfer-encoding"}
+        self._until_eof = True
+        for name, _ in headers:
+            if name in _FRAMING:
+                self._until_eof = False
         self._response.begun(status, headers)
 
     def on_body(self, data: bytes) -> None:

@@ -180,8 +180,10 @@ class Response(Received):
 
     async def head(self) -> None:
         """Wait for status and headers. Raises SendFailed."""
-        if not self.has_head:
-            await self._wait()
+        if not self.has_head and not self._done:
+            await self._more()
+        if self._failed is not None and not self.has_head:
+            raise self._failed
 
     async def whole(self, limit_bytes: int) -> bytes | None:
         """The whole body, or None if it is larger than `limit_bytes`: then `relay` gives all of it."""
@@ -189,7 +191,7 @@ class Response(Received):
         if self._held_bytes <= limit_bytes:
             self.resume()
         while not self._done and self._held_bytes <= limit_bytes:
-            await self._wait()
+            await self._more()
         if self._failed is not None:
             raise self._failed
         return b"".join(self._held) if self._held_bytes <= limit_bytes else None
@@ -199,7 +201,7 @@ class Response(Received):
         if not self._held:
             self.resume()
         while not self._held and not self._done:
-            await self._woken()
+            await self._more()
         if self._failed is not None and not self._held:
             raise self._failed
         data, self._held, self._held_bytes = b"".join(self._held), [], 0
@@ -280,15 +282,10 @@ class Response(Received):
             on_end(failed)
         self._wake()
 
-    async def _wait(self) -> None:
-        await self._woken()
-        if self._failed is not None:
-            raise self._failed
-
-    async def _woken(self) -> None:
-        if not self._done:
-            self._waiter = self._loop.create_future()
-            await self._waiter
+    def _more(self) -> "asyncio.Future[None]":
+        """Done when something comes."""
+        self._waiter = self._loop.create_future()
+        return self._waiter
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

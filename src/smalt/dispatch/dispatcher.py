@@ -144,7 +144,7 @@ class Dispatcher:
         engine = self._engine
         with self._lock:
             result = action(time.monotonic())
-            if not engine.has_news:
+            if not (engine.notices or engine.line.to_wake):
                 return result
             wakes, notices = engine.take_wakes(), engine.take_notices()
         for wake in wakes:
@@ -290,7 +290,9 @@ class OpenCall:
 
     def finish(self, usage: Usage, *, estimated: bool = False, error: str | None = None) -> None:
         """The answer has ended. `error`: code of the error if it broke off. May come from a finalizer."""
-        if self._dispatcher.lock.postponed(partial(self.finish, usage, estimated=estimated, error=error)):
+        lock = self._dispatcher.lock
+        if lock.held:
+            lock.postpone(partial(self.finish, usage, estimated=estimated, error=error))
             return
         reported = None if estimated else usage
         self._dispatcher.do(lambda now: self._call.finish(reported, now))
@@ -299,7 +301,9 @@ class OpenCall:
     def abandon(self, usage: Usage | None = None) -> None:
         """The caller left or something broke. `usage`: an estimate of what was spent until then. May come
         from a finalizer."""
-        if self._dispatcher.lock.postponed(partial(self.abandon, usage)):
+        lock = self._dispatcher.lock
+        if lock.held:
+            lock.postpone(partial(self.abandon, usage))
             return
         self._dispatcher.do(self._call.abandon)
         self._end(usage, estimated=usage is not None, error="abandoned")

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar, assert_never
 
@@ -69,7 +69,7 @@ class Sender(Protocol[StreamT]):
 
 
 class AsyncSender(Protocol[StreamT]):
-    async def __call__(self, upstream: str, call: OpenCall, /) -> Answer[StreamT]:
+    def __call__(self, upstream: str, call: OpenCall, /) -> Awaitable[Answer[StreamT]]:
         """Send the call's request to `upstream` once. Raises SendFailed."""
         ...
 
@@ -83,7 +83,8 @@ def run(call: OpenCall, send: Sender[StreamT]) -> Answer[StreamT]:
                 case Send(upstream=upstream):
                     try:
                         answer = send(upstream, call)
-                        _record(call, answer)
+                        if _record(call, answer):
+                            return _given(answer, call)
                     except SendFailed as failed:
                         call.record(failed.failure)
                 case Wait(until_s=until_s):
@@ -108,7 +109,8 @@ async def run_async(call: OpenCall, send: AsyncSender[StreamT]) -> Answer[Stream
                 case Send(upstream=upstream):
                     try:
                         answer = await send(upstream, call)
-                        _record(call, answer)
+                        if _record(call, answer):
+                            return _given(answer, call)
                     except SendFailed as failed:
                         call.record(failed.failure)
                 case Wait(until_s=until_s):
@@ -170,7 +172,8 @@ def finish_whole(call: OpenCall, answer: Answer[StreamT]) -> None:
         call.finish(usage, estimated=answer.usage is None)
 
 
-def _record(call: OpenCall, answer: Answer[StreamT]) -> None:
+def _record(call: OpenCall, answer: Answer[StreamT]) -> bool:
+    """Whether it goes to the caller without a further look."""
     call.rewrites = answer.rewrites
     failure = judge(answer)
     if failure is not None and answer.head is not None:
@@ -180,6 +183,7 @@ def _record(call: OpenCall, answer: Answer[StreamT]) -> None:
     call.record(failure, read_hints(answer.headers))
     if failure is None and answer.stream is None and call.facts.operation is Operation.RESPONSES:
         call.keeps(read_id(answer.body))
+    return failure is None
 
 
 def _hidden(failure: Failure, answer: Answer[StreamT], head: "Head") -> Failure:

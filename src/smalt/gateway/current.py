@@ -2,7 +2,7 @@
 
 import logging
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 
 from msgspec import Struct
@@ -65,8 +65,8 @@ class Current:
     def made_admin_key(self) -> str | None:
         return None if self.now.settings.gateway.admin_key else self._made_keys["adm"]
 
-    async def handle(self, exchange: Exchange) -> None:
-        await self.now.handle(exchange)
+    def handle(self, exchange: Exchange) -> Awaitable[None]:
+        return self.now.handle(exchange)
 
     def reload(self) -> None:
         """Go on with what `read` gives. Raises ConfigurationError, also kept as `problems`: then nothing has

@@ -1,5 +1,7 @@
 """The way of a model call through the gateway: key, facts, call, answer."""
 
+from collections.abc import Awaitable
+
 from smalt.dispatch.answer_headers import answer_headers, request_headers
 from smalt.dispatch.connections import Response
 from smalt.dispatch.degraded import stand_in
@@ -51,8 +53,8 @@ class ModelCalls:
             else:
                 call = self._open(principal, facts, request_id, told)
 
-            async def send(upstream: str, call: OpenCall) -> Answer[Response]:
-                return await upstreams.send(upstream, call, body)
+            def send(upstream: str, call: OpenCall) -> Awaitable[Answer[Response]]:
+                return upstreams.send(upstream, call, body)
 
             answer = await run_async(call, send)
         except SmaltError as error:

@@ -17,6 +17,8 @@ QUIET = {"abandoned", *NOBODYS_TROUBLE}
 def log_trouble(record: CallRecord) -> None:
     """One warning per call that an upstream failed, whose answer broke off, or that none was free for. A
     request that was refused is not worth a warning."""
+    if record.error is None and len(record.attempts) < 2:  # the usual case
+        return
     failed = [a for a in record.attempts if a.failure and a.failure.kind not in NOBODYS_TROUBLE]
     if not failed and (record.error is None or (record.attempts and record.error in QUIET)):
         _log_refusal(record)

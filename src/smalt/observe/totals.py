@@ -53,19 +53,21 @@ class Totals:
     _lock: Exclusive = field(default_factory=Exclusive)
 
     def __call__(self, record: CallRecord) -> None:
-        if self._lock.postponed(partial(self, record)):
+        if self._lock.held:
+            self._lock.postpone(partial(self, record))
             return
         with self._lock:
             self.errors += record.error is not None
+            by_upstream, of_call = self._sums["upstream"], self._of(record)
             for attempt in record.attempts:
-                for sums in self._of(record, attempt.upstream):
+                for sums in (by_upstream[attempt.upstream], *of_call):
                     sums.attempts += 1
                     sums.failed_attempts += attempt.failure is not None or attempt.fate is not Fate.BILLED
             if record.cached:
-                for sums in self._of(record):
+                for sums in of_call:
                     sums.cached_calls += 1
             elif record.upstream is not None and record.usage is not None:
-                for sums in self._of(record, record.upstream):
+                for sums in (by_upstream[record.upstream], *of_call):
                     _add(sums, record, record.usage)
 
     def provision(self, deployments: Mapping[str, Provisioned]) -> None:
@@ -86,11 +88,14 @@ class Totals:
             usage = Usage(sums.input_tokens, sums.output_tokens, sums.cached_tokens)
             sums.ptu_hours, sums.ptu_used = meter.hours_at(now), meter.used(usage, now)
 
-    def _of(self, record: CallRecord, *upstreams: str) -> Sequence[Sums]:
-        by_upstream = [self._sums["upstream"][name] for name in upstreams]
-        by_tag = [self._sums["tag"][tag] for tag in record.tags]
-        by_agent = [] if record.agent is None else [self._sums["agent"][record.agent]]
-        return *by_upstream, self._sums["model"][record.model], *by_tag, *by_agent
+    def _of(self, record: CallRecord) -> Sequence[Sums]:
+        found = [self._sums["model"][record.model]]
+        if record.tags:
+            found += [self._sums["tag"][tag] for tag in record.tags]
+        agent = record.agent
+        if agent is not None:
+            found.append(self._sums["agent"][agent])
+        return found
 
 
 def _add(sums: Sums, record: CallRecord, usage: Usage) -> None:

@@ -7,6 +7,7 @@ api-version; v1: deployment in the body); OpenAI API reference (/v1/*).
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Literal
 from urllib.parse import quote, unquote
 
@@ -17,6 +18,7 @@ CLASSIC_PREFIX = "/openai"
 DEPLOYMENTS_PREFIX = "/openai/deployments/"
 V1_PREFIX = "/openai/v1"
 OPENAI_PREFIX = "/v1"
+LONGEST_REMEMBERED = 256  # characters: paths come from callers
 RESPONSES_SINCE = "2025-03-01-preview"  # of the classic surface; dated GA versions do not have them
 
 _SUFFIX = {
@@ -51,7 +53,14 @@ class Asked:
 def parse(raw_path: str) -> Asked | None:
     """What a still percent-encoded path (without query) asks for; None if it is no operation smalt routes.
     Slashes that a base URL brought, doubled or at the end, are as if they were not there."""
+    return _parsed_before(raw_path) if len(raw_path) <= LONGEST_REMEMBERED else _parse_untidy(raw_path)
+
+
+def _parse_untidy(raw_path: str) -> Asked | None:
     return _parse(raw_path) or _parse(tidy(raw_path))
+
+
+_parsed_before = lru_cache(maxsize=1_024)(_parse_untidy)
 
 
 def tidy(path: str) -> str:

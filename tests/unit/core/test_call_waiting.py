@@ -277,7 +277,8 @@ def test_nobody_waits_nobody_is_woken() -> None:
     """Then an end is just an end."""
     engine = busy()
     answer_once(engine, WINDOW_S)
-    assert not engine.has_news
+    assert not engine.notices
+    assert not engine.line.to_wake
 
 
 def test_a_call_that_failed_takes_a_new_place() -> None:

@@ -56,7 +56,7 @@ def facts(model: str, *, names_deployment: bool = False) -> Facts:
 
 
 def has_news(engine: Engine) -> bool:
-    return engine.has_news
+    return bool(engine.notices or engine.line.to_wake)
 
 
 def names(engine: Engine) -> list[str]:
