@@ -6,6 +6,7 @@ answers from memory; only the first one's CPU time counts. The load comes from t
 calls holds all of them on one core, so that no round has more of the machine to itself than another.
 """
 
+import json
 import socket
 import subprocess
 import tempfile
@@ -14,22 +15,25 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from bench import debian
+from bench import asked, debian
 from bench.cpu import LINUX, cpu_s
 from bench.debian import Missing
 
 CONNECTIONS = 32
-REQUEST_BYTES = 2_048
 ANSWER_BYTES = 1_024
 START_S = 10.0
 
-HEAD = (
-    "POST /openai/deployments/chat/chat/completions?api-version=2024-10-21 HTTP/1.1\r\nhost: east\r\n"
-    f"api-key: east-key\r\ncontent-type: application/json\r\ncontent-length: {REQUEST_BYTES}\r\n\r\n"
+REQUEST = asked.whole(asked.AZURE)
+CHAT = json.dumps(
+    {
+        "id": "chatcmpl-0123456789",
+        "object": "chat.completion",
+        "created": 1_760_000_000,
+        "model": "gpt-4o-2024-11-20",
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": "%s"}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 500, "completion_tokens": 200, "total_tokens": 700},
+    }
 )
-BODY = '{"messages": [{"role": "user", "content": "%s"}]}'
-REQUEST = (HEAD + BODY % ("word " * REQUEST_BYTES)[: REQUEST_BYTES - len(BODY % "")]).encode()
-CHAT = '{"choices": [{"message": {"role": "assistant", "content": "%s"}}], "usage": {"total_tokens": 700}}'
 ANSWER = CHAT % ("word " * ANSWER_BYTES)[: ANSWER_BYTES - len(CHAT % "")]
 
 CONFIG = """
@@ -65,6 +69,7 @@ BACKEND = """
 ANSWERS = f"location / {{ return 200 '{ANSWER}'; }}"
 TO = 'proxy_pass http://{name}; proxy_http_version 1.1; proxy_set_header Connection "";'
 FORWARDS = f"location / {{ {TO.format(name='backend')} }}"
+STREAMS = f"location ~ {asked.STREAMED} {{ {TO.format(name='streams')} proxy_buffering off; }}"
 
 
 class Nginx:
@@ -132,8 +137,8 @@ def started(
             process.wait()
 
 
-def listens(process: "subprocess.Popen[bytes]", port: int) -> bool:
-    until_s = time.monotonic() + START_S
+def listens(process: "subprocess.Popen[bytes]", port: int, within_s: float = START_S) -> bool:
+    until_s = time.monotonic() + within_s
     while time.monotonic() < until_s and process.poll() is None:
         try:
             socket.create_connection(("127.0.0.1", port)).close()
@@ -145,16 +150,16 @@ def listens(process: "subprocess.Popen[bytes]", port: int) -> bool:
 
 
 @contextmanager
-def connected(port: int) -> Iterator[list[socket.socket]]:
+def connected(port: int, connections: int = CONNECTIONS) -> Iterator[list[socket.socket]]:
     with ExitStack() as stack:
-        yield [stack.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(CONNECTIONS)]
+        yield [stack.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(connections)]
 
 
-def load(peers: list[socket.socket], requests: int) -> None:
+def load(peers: list[socket.socket], requests: int, request: bytes = REQUEST) -> None:
     """Send so many, one at a time on each connection."""
     for _ in range(requests // len(peers)):
         for peer in peers:
-            peer.sendall(REQUEST)
+            peer.sendall(request)
         for peer in peers:
             take_answer(peer)
 

@@ -1,69 +1,103 @@
-"""The proxies that are compared, each a process of its own before the same two servers."""
+"""The proxies that are compared, each a process of its own before the same server."""
 
 import json
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from bench import nginx
+from bench import asked, nginx
+from bench.debian import Missing
 
-KEY = "gw-bench-0123456789abcdef"  # of callers; nginx lets any pass
-STREAMED = "/openai/deployments/streamed/"
-OTHERS = ("AZURE_", "OPENAI_", "SMALT_")  # variables that would configure smalt
+START_S = 120.0
+STOP_S = 10.0
+OTHERS = ("AZURE_", "OPENAI_", "SMALT_", "LITELLM_", "VIRTUAL_ENV", "PYTHON")  # would configure a proxy
+MIB = 1_024
 
 
 class Proxy(NamedTuple):
+    """`path`: of chat requests, with a place for the model."""
+
     name: str
     port: int
     pid: int
+    path: str
 
-    def memory_kb(self) -> int:
-        """What it holds of the memory, in KiB; what it shares is divided by those who share it."""
-        rollup = Path(f"/proc/{self.pid}/smaps_rollup").read_text()
-        return int(rollup.partition("\nPss:")[2].split()[0])
+    def memory_mib(self) -> float:
+        """What is resident, shared pages too."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return int(status.partition("\nVmRSS:")[2].split()[0]) / MIB
 
 
-@contextmanager
-def plain_nginx(whole: int, streamed: int) -> Iterator[Proxy]:
-    """Before the servers on these two ports: of whole answers, and of streams."""
-    port, to = nginx.free_port(), nginx.TO
-    rules = (
-        f"location / {{ {to.format(name='whole')} }} "
-        f"location {STREAMED} {{ {to.format(name='streamed')} proxy_buffering off; }}"
-    )
-    with nginx.started(nginx.find(), port, rules, {"whole": whole, "streamed": streamed}) as process:
-        yield Proxy("nginx", port, process.pid)
+class Program(NamedTuple):
+    """`words`: the command that serves at a port before another one; it may write files to its folder."""
+
+    name: str
+    path: str
+    words: Callable[[Path, int, int], Sequence[str | Path]]
+    env: Mapping[str, str] = {}
 
 
 @contextmanager
-def smalt(whole: int, streamed: int) -> Iterator[Proxy]:
-    """`smalt serve` as anybody would configure it: a key, and quotas of which limits follow."""
+def serving(program: Program, behind: int) -> Iterator[Proxy]:
+    """`behind`: the port of the server that answers. Raises Missing."""
+    port = nginx.free_port()
+    env = {name: value for name, value in os.environ.items() if not name.startswith(OTHERS)}
+    with tempfile.TemporaryDirectory(prefix="smalt-bench-") as name:
+        folder = Path(name)
+        words = program.words(folder, port, behind)
+        output = folder / "output"
+        with output.open("wb") as told:
+            env |= {"BENCH_KEY": asked.KEY, **program.env}
+            process = subprocess.Popen(words, cwd=folder, env=env, stdout=told, stderr=told)  # noqa: S603  ours
+        try:
+            if not nginx.listens(process, port, START_S):
+                raise Missing(f"{program.name} did not start: {output.read_text(errors='replace')[-500:]}")
+            yield Proxy(program.name, port, process.pid, program.path)
+        finally:
+            stop(process)
 
-    def resource(port: int, name: str, model: str) -> dict[str, object]:
-        deployments = {name: {"model": model, "quota_tpm": "1000m"}}
-        return {"endpoint": f"http://127.0.0.1:{port}", "api_keys": ["azure-key"], "deployments": deployments}
 
-    settings = {
-        "resources": {
-            "whole": resource(whole, "chat", "gpt-4o-mini"),
-            "streamed": resource(streamed, "streamed", "gpt-4o"),
-        },
-        "gateway": {"listen": "127.0.0.1:0", "keys": [{"alias": "bench", "key": "${BENCH_KEY}"}]},
+def stop(process: "subprocess.Popen[bytes]") -> None:
+    """By force, if it takes its time."""
+    process.terminate()
+    try:
+        process.wait(STOP_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def plain_nginx(behind: int) -> Iterator[Proxy]:
+    """Raises Missing."""
+    port = nginx.free_port()
+    to = nginx.TO.format(name="backend")
+    rules = f"location / {{ {to} }} location ~ {asked.STREAMED} {{ {to} proxy_buffering off; }}"
+    with nginx.started(nginx.find(), port, rules, {"backend": behind}) as process:
+        yield Proxy("nginx", port, process.pid, asked.AZURE)
+
+
+def _serve(folder: Path, port: int, behind: int) -> Sequence[str]:
+    """As anybody would configure it: a key, and quotas of which limits follow."""
+    quota = {"quota_tpm": "1000m"}
+    deployments = {
+        asked.WHOLE: {"model": "gpt-4o-mini", **quota},
+        asked.STREAMED: {"model": "gpt-4o", **quota},
     }
-    with tempfile.TemporaryDirectory(prefix="smalt-bench-") as folder:
-        Path(folder, "smalt.yaml").write_text(json.dumps(settings))  # JSON is YAML
-        command = [sys.executable, "-m", "smalt", "serve", "--json"]
-        env = {name: value for name, value in os.environ.items() if not name.startswith(OTHERS)}
-        env["BENCH_KEY"] = KEY
-        with subprocess.Popen(command, cwd=folder, env=env, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
-            try:
-                (line,) = islice(process.stdout or (), 1)
-                yield Proxy("smalt", int(json.loads(line)["url"].rpartition(":")[2]), process.pid)
-            finally:
-                process.terminate()
+    azure = {
+        "endpoint": f"http://127.0.0.1:{behind}",
+        "api_keys": ["${BENCH_KEY}"],
+        "deployments": deployments,
+    }
+    gateway = {"listen": f"127.0.0.1:{port}", "keys": [{"alias": "bench", "key": "${BENCH_KEY}"}]}
+    settings = {"resources": {"azure": azure}, "gateway": gateway}
+    (folder / "smalt.yaml").write_text(json.dumps(settings))  # JSON is YAML
+    return [sys.executable, "-m", "smalt", "serve"]
+
+
+SMALT = Program("smalt", asked.AZURE, _serve)
