@@ -396,7 +396,10 @@ class Observe(Section):
         description="Two lines of the gateway's log for each call. The library logs them at the level INFO "
         "of the loggers `smalt.requests` and `smalt.responses`.",
     )
-    metrics: bool = _later("Serve /metrics.", default=True)
+    metrics: bool = Field(
+        default=True,
+        description="Serve `/metrics` to Prometheus, without a key: names and numbers alone.",
+    )
     otlp: str | None = _later("URL of an OpenTelemetry collector.")
 
 

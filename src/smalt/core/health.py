@@ -11,7 +11,7 @@ Besides the rests that calls bring there is the flag of questions that were aske
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, Literal
 
 from smalt.core.settings import BreakerSpec
 
@@ -88,6 +88,12 @@ class Health:
         if self._flagged(now):
             return self._missed
         return self.reason if self.resting(now) is not None else None
+
+    def breaker_state(self, now: float) -> Literal["closed", "open", "half_open"]:
+        """Half open: the next call finds out whether the upstream is back."""
+        if not self.half_open:
+            return "closed"
+        return "open" if self.resting(now) is Rest.OPEN else "half_open"
 
     def waits_until_s(self, now: float) -> float:
         """When a call that waits for it may be sent; infinite if none should wait."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 from zlib import crc32
 
 from smalt.core.health import Health
@@ -169,6 +169,7 @@ class UpstreamStatus:
     windows: Sequence[WindowStatus]
     first_byte_s: float | None
     total_s: float | None
+    breaker: Literal["closed", "open", "half_open"] = "closed"
 
     @property
     def available(self) -> bool:
@@ -192,6 +193,7 @@ def status(state: UpstreamState, now: float) -> UpstreamStatus:
         windows=_windows(state.own, now),
         first_byte_s=state.first_byte.average_s,
         total_s=state.total.average_s,
+        breaker=state.health.breaker_state(now),
     )
 
 

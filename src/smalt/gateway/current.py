@@ -2,14 +2,17 @@
 
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from typing import Final
 
 from msgspec import Struct
 
 from smalt.assemble import Assembly, assemble
 from smalt.config import Settings
+from smalt.core.routes import AZURE_PREFIX
 from smalt.dispatch.connections import Connections
+from smalt.dispatch.dispatcher import Sink
 from smalt.dispatch.probing import Probed
 from smalt.dispatch.upstreams import Upstreams
 from smalt.errors import ConfigurationError
@@ -18,9 +21,12 @@ from smalt.gateway.exchange import Exchange, Handler
 from smalt.gateway.guarding import Guards, guarded
 from smalt.gateway.model_calls import ModelCalls
 from smalt.gateway.principals import GatewayKeys, Principal
+from smalt.observe import conventions
 from smalt.observe.call_lines import log_begun, log_ended
+from smalt.observe.metrics import Known, Metrics
 from smalt.observe.writer import LogWriter
 
+MADE_AT_START: Final = "made-at-start"
 logger = logging.getLogger("smalt.gateway")
 
 
@@ -49,6 +55,7 @@ class Current:
         read: Callable[[], Settings] | None = None,
         log: LogWriter | None = None,
     ) -> None:
+        self.metrics = Metrics()
         self._log = log
         self.connections = Connections()
         self._to_brought = Connections(most_idle=MOST_IDLE)
@@ -60,6 +67,11 @@ class Current:
     @property
     def made_gateway_key(self) -> str | None:
         return None if self.now.settings.gateway.keys else self._made_keys["gw"]
+
+    @property
+    def lost_lines(self) -> int:
+        """Of the log."""
+        return self._log.lost if self._log else 0
 
     @property
     def made_admin_key(self) -> str | None:
@@ -99,13 +111,11 @@ class Current:
 
     def _built(self, settings: Settings, before: Assembly | None) -> InForce:
         begun, ended = (self._log.put, self._log.put) if self._log else (log_begun, log_ended)
-        calls = settings.observe.calls
-        assembly = assemble(
-            settings,
-            sinks=(ended,) if calls else (),
-            begin_sinks=(begun,) if calls else (),
-            before=before,
-        )
+        told = settings.observe
+        sinks: list[Sink] = [*([ended] if told.calls else []), *([self.metrics] if told.metrics else [])]
+        begin_sinks = [begun] if told.calls else []
+        assembly = assemble(settings, sinks, begin_sinks=begin_sinks, before=before)
+        self.metrics.known = _known(settings, assembly.dispatcher.models)
         for target in assembly.targets.values():
             target.heads.begin()
         keys = GatewayKeys(
@@ -113,7 +123,7 @@ class Current:
                 (key.key.get_secret_value(), Principal(key.alias, frozenset(key.models) or None))
                 for key in settings.gateway.keys
             ]
-            or [(self._made_keys["gw"], Principal("made-at-start"))]
+            or [(self._made_keys["gw"], Principal(MADE_AT_START))]
         )
         upstreams = Upstreams(assembly.targets, assembly.timeouts, self.connections)
         brought = Brought(settings, assembly.dispatcher, assembly.timeouts, self._to_brought)
@@ -129,3 +139,14 @@ class Current:
             handle,
             datetime.now(UTC),
         )
+
+
+def _known(settings: Settings, models: Iterable[str]) -> Known:
+    """The names of metrics: none that a caller has made up."""
+    providers = {
+        f"{name}/{deployment}": conventions.OPENAI if resource.kind == "openai" else conventions.AZURE
+        for name, resource in settings.resources.items()
+        for deployment in resource.deployments
+    }
+    names = {name for model in models for name in (model, model.removeprefix(AZURE_PREFIX))}
+    return Known(names, {MADE_AT_START, *(key.alias for key in settings.gateway.keys)}, providers)

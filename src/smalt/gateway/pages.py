@@ -12,8 +12,10 @@ from starlette.routing import Route
 
 from smalt.dispatch.dispatcher import Dispatcher
 from smalt.errors import InvalidGatewayKey, SmaltError
+from smalt.gateway import metrics
 from smalt.gateway.current import Current
 from smalt.gateway.surfaces import ModelPages, unsupported
+from smalt.observe.exposition import CONTENT_TYPE
 from smalt.observe.totals import Sums
 from smalt.wire.error_body import error_body, error_headers
 from smalt.wire.prices import usd_text
@@ -29,9 +31,10 @@ def pages(current: Current) -> Starlette:
     live = [Route(path, _live) for path in ("/health/live", "/live")]
     health = [Route("/health", guarded.health)]
     admin = [Route("/admin/v1/usage", guarded.usage), Route("/admin/v1/upstreams", guarded.upstreams)]
+    watched = [Route("/metrics", guarded.metrics)]
     rest = Route("/{path:path}", _unknown, methods=METHODS)
     return Starlette(
-        routes=[*models, *health, *ready, *live, *admin, rest],
+        routes=[*models, *health, *ready, *live, *watched, *admin, rest],
         exception_handlers={SmaltError: _refuse, 404: _unknown},  # no route matches a path with a line break
     )
 
@@ -70,6 +73,12 @@ class _Pages:
             "configuration": {"in_force_since": now.since.isoformat(timespec="seconds"), "problems": trouble},
         }
         return JSONResponse(body, status_code=503 if missing else 200)
+
+    async def metrics(self, request: Request) -> Response:
+        """For Prometheus, which sends no key: names and numbers only."""
+        if not self._current.now.settings.observe.metrics:
+            return await _unknown(request)
+        return Response(metrics.page({"0": metrics.snapshot(self._current)}), media_type=CONTENT_TYPE)
 
     async def usage(self, request: Request) -> Response:
         """Tokens, attempts and cost since the start, by upstream and model."""

@@ -92,7 +92,7 @@ def test_defaults_are_there(view: Effective) -> None:
     assert view.data["resources"]["west"]["api_version"] == "2024-10-21"
     assert view.data["gateway"]["listen"] == "127.0.0.1:8000"
     assert "azure_id" not in view.data["resources"]["east"]
-    assert not {"store", "observe", "agents"} & view.data.keys()
+    assert not {"store", "agents"} & view.data.keys()
 
 
 def test_the_whole_has_every_key(tmp_path: Path) -> None:

@@ -14,8 +14,6 @@ from smalt.config.unbuilt import is_built, unbuilt
         ({"policies": [1]}, ("policies",)),
         ({"gateway": {"secrets": ["s"]}}, ("gateway", "secrets")),
         ({"state_dir": "/var/lib/smalt"}, ("state_dir",)),
-        ({"observe": {"log": "json"}}, ("observe", "log")),
-        ({"observe": {"metrics": False}}, ("observe", "metrics")),
     ],
 )
 def test_what_is_set_and_not_built_is_found(data: dict[str, Any], path: tuple[str, ...]) -> None:

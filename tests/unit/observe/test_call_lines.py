@@ -1,5 +1,7 @@
 import logging
+import re
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -159,3 +161,11 @@ def test_the_keys_are_no_attributes_of_every_log_record() -> None:
     """logging would refuse them, or be confused."""
     own: dict[str, Any] = vars(logging.makeLogRecord({}))
     assert not set(own) & {*line_of(BEGUN).keys, *line_of(ENDED).keys}
+
+
+def test_every_key_is_documented() -> None:
+    """In order, and no other."""
+    page = Path("docs/reference/logs.md").read_text("utf-8")
+    _, of_begun, of_ended = page.split("\n## ")
+    for section, told in ((of_begun, BEGUN), (of_ended, ENDED)):
+        assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) == list(line_of(told).keys)

@@ -13,6 +13,7 @@ FILES = (
     "docs/reference/configuration.md",
     "docs/reference/errors.md",
     "docs/reference/library.md",
+    "docs/reference/metrics.md",
     "docs/reference/models.md",
     "smalt.schema.json",
     ".env.example",
