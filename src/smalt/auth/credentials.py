@@ -26,6 +26,10 @@ class _Shown(Confined):
     def trouble(self) -> str | None:
         return self._secret.trouble
 
+    @property
+    def troubled_since_s(self) -> float | None:
+        return self._secret.troubled_since_s
+
     def renew(self, *, afresh: bool = False) -> Future[None] | None:
         return self._secret.renew(afresh=afresh)
 

@@ -35,6 +35,7 @@ class Fixed(Confined):
     fresh_until_s: Final = ALWAYS
     good_until_s: Final = ALWAYS
     trouble: Final = None
+    troubled_since_s: Final = None
 
     def __init__(self, secret: SecretStr) -> None:
         self._secret = secret
@@ -69,6 +70,7 @@ class Kept(Confined):
         self.text: str | None = None
         self.fresh_until_s = self.good_until_s = -ALWAYS
         self.trouble: str | None = None
+        self.troubled_since_s: float | None = None
 
     def renew(self, *, afresh: bool = False) -> Future[None] | None:
         """The reading under way, or a new one; None for a while after one that failed and, if `afresh`, after
@@ -121,7 +123,7 @@ class Kept(Confined):
             self._afresh_not_before_s = now + min(AGAIN_S, reading.good_s / 2)
         if self._failures:
             logger.info("%s: read again", self._what)
-        self._failures, self.trouble = 0, None
+        self._failures, self.trouble, self.troubled_since_s = 0, None, None
         self.text = reading.text
         self.fresh_until_s = now + reading.fresh_s * (1 - JITTER * unit)
         self.good_until_s = now + reading.good_s
@@ -130,6 +132,7 @@ class Kept(Confined):
         if not self._failures:
             kept = "; the last one stays in use" if time.monotonic() < self.good_until_s else ""
             logger.warning("%s: %s%s", self._what, trouble, kept)
+            self.troubled_since_s = time.monotonic()
         pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0**self._failures)
         self._failures, self.trouble = min(self._failures + 1, 10), trouble
         self._not_before_s = self._afresh_not_before_s = time.monotonic() + pause_s

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
-from typing import Final, Protocol
+from typing import Final, Literal, NamedTuple, Protocol
 
 from smalt.confined import Confined
 from smalt.dispatch.run import SendFailed
@@ -41,6 +41,11 @@ class Credential(Protocol):
         """Why there is none, or why it could not be renewed."""
         ...
 
+    @property
+    def troubled_since_s(self) -> float | None:
+        """When that began; None if there is no trouble."""
+        ...
+
     def header(self, *, bearer: bool) -> tuple[str, str] | None:
         """Name and value of the header that carries it; None before it was read."""
         ...
@@ -52,6 +57,16 @@ class Credential(Protocol):
     def follow(self, follower: Follower) -> None:
         """Tell the follower, as long as it lives, of everything that is read."""
         ...
+
+
+class CredentialStatus(NamedTuple):
+    """`state`: requests carry it, or would if that one is refused (`ready`); the resource has `refused` it,
+    it is `over`, or it could not be read yet (`missing`). `trouble`: what is wrong with it or with its
+    source, and since when."""
+
+    state: Literal["in use", "ready", "refused", "over", "missing"]
+    trouble: str | None
+    since_s: float | None
 
 
 class Head(Confined):
@@ -111,6 +126,18 @@ class Slot:
             self.fresh_until_s = min(now + LOOK_S, self.credential.good_until_s)
         return renewal
 
+    def status(self, now: float, *, current: bool) -> CredentialStatus:
+        """`current`: whether requests carry it."""
+        credential = self.credential
+        trouble, since_s = credential.trouble, credential.troubled_since_s
+        if self.head is None:
+            return CredentialStatus("missing", trouble, since_s)
+        if now >= credential.good_until_s:
+            return CredentialStatus("over", trouble, since_s)
+        if self.was_refused(now) or (self.refused_at_s != NEVER and not current):
+            return CredentialStatus("refused", trouble or "the resource refused it", self.refused_at_s)
+        return CredentialStatus("in use" if current else "ready", trouble, since_s)
+
     def _take(self) -> None:
         data = self._build(self.credential)
         if data is not None and (self.head is None or data != self.head.data):
@@ -161,6 +188,11 @@ class Heads(Confined):
         for slot in self._slots:
             if slot.head is None:
                 slot.credential.renew()
+
+    def status(self) -> list[CredentialStatus]:
+        """Of each credential now, in the order of the settings."""
+        now, current = time.monotonic(), self._current
+        return [slot.status(now, current=slot is current) for slot in self._slots]
 
     def look_again(self) -> None:
         """A slot has changed."""

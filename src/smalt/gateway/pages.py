@@ -14,6 +14,7 @@ from smalt.dispatch.dispatcher import Dispatcher
 from smalt.errors import InvalidGatewayKey, SmaltError
 from smalt.gateway import metrics
 from smalt.gateway.current import Current
+from smalt.gateway.health import report
 from smalt.gateway.surfaces import ModelPages, unsupported
 from smalt.observe.exposition import CONTENT_TYPE
 from smalt.observe.totals import Sums
@@ -57,22 +58,9 @@ class _Pages:
         return JSONResponse(body, status_code=503)
 
     async def health(self, _request: Request) -> Response:
-        """Everything the gateway depends on: `ok`, `degraded` while something rests or is refused that others
-        stand in for, `unavailable` (503) while a model has nobody."""
-        now, trouble = self._current.now, self._current.problems
-        missing = self._dispatcher.unavailable_models()
-        upstreams = {
-            status.name: {"state": status.state, "reason": status.reason}
-            for status in self._dispatcher.status()
-        }
-        well = not trouble and all(upstream["reason"] is None for upstream in upstreams.values())
-        body = {
-            "status": "unavailable" if missing else "ok" if well else "degraded",
-            "models_without_upstream": missing,
-            "upstreams": upstreams,
-            "configuration": {"in_force_since": now.since.isoformat(timespec="seconds"), "problems": trouble},
-        }
-        return JSONResponse(body, status_code=503 if missing else 200)
+        """Everything the gateway depends on; 503 while a model has nobody."""
+        body = report(self._current)
+        return JSONResponse(body, status_code=503 if body["status"] == "unavailable" else 200)
 
     async def metrics(self, request: Request) -> Response:
         """For Prometheus, which sends no key: names and numbers only."""

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -138,3 +139,56 @@ def test_a_full_upstream_is_ready(stage: Stage, azure: Handle) -> None:
     ask(stage.url, request())
     assert upstreams(stage)[EAST]["state"] == "full"
     assert page(stage, "/health/ready", KEY).status == 200
+
+
+def health(stage: Stage) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(page(stage, "/health", KEY).body)
+    return told
+
+
+def with_keys(azure: Handle, *keys: str) -> Settings:
+    """Those of the region in the east."""
+    told = world.written(azure)
+    told["resources"]["east"]["api_keys"] = keys
+    return Settings.model_validate(told)
+
+
+def test_all_is_well(stage: Stage) -> None:
+    """Each dependency by itself, and what its loss would do to calls."""
+    told = health(stage)
+    assert told["status"] == "ok"
+    assert told["credentials"] == {
+        region: [{"state": "in use", "reason": None, "since": None}] for region in world.REGIONS
+    }
+    assert told["configuration"]["problems"] == []
+    assert told["when_lost"].keys() < told.keys()
+    assert all(policy.startswith("fail open") for policy in told["when_lost"].values())
+
+
+def test_a_refused_key_is_seen_although_nobody_notices(stage: Stage, azure: Handle) -> None:
+    """The other one serves; the key itself is nowhere in the page."""
+    stage.play(with_keys(azure, "a-key-that-is-refused", azure.key("east")))
+    while "refused" not in (states := [key["state"] for key in health(stage)["credentials"]["east"]]):
+        assert states == ["in use", "ready"]
+        assert ask(stage.url, request()).status == 200
+    answer = page(stage, "/health", KEY)
+    told = json.loads(answer.body)
+    refused, used = told["credentials"]["east"]
+    assert (answer.status, told["status"]) == (200, "degraded")
+    assert (refused["state"], refused["reason"]) == ("refused", "the resource refused it")
+    assert refused["since"] >= told["configuration"]["in_force_since"]
+    assert used == {"state": "in use", "reason": None, "since": None}
+    assert b"a-key-that-is-refused" not in answer.body
+    assert azure.key("east").encode() not in answer.body
+
+
+def test_a_key_that_cannot_be_read(stage: Stage, azure: Handle, tmp_path: Path) -> None:
+    """Where it should be, and since when it is missing; other regions serve meanwhile."""
+    stage.play(with_keys(azure, f"file:{tmp_path}/nowhere"))
+    eventually(lambda: health(stage)["credentials"]["east"][0]["since"] is not None)
+    told = health(stage)
+    (key,) = told["credentials"]["east"]
+    assert told["status"] == "degraded"
+    assert key["state"] == "missing"
+    assert key["reason"] == f"the secret file {tmp_path}/nowhere cannot be read: No such file or directory"
+    assert ask(stage.url, request()).status == 200

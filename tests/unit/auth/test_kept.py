@@ -154,3 +154,17 @@ def test_secrets_stay_in_their_process(holder: object) -> None:
     assert "s3cret" not in repr(holder)
     with pytest.raises(TypeError, match="stays in its process"):
         pickle.dumps(holder)
+
+
+def test_since_when_a_source_is_in_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Since the first of the readings in a row that failed; nothing once one has succeeded."""
+    times = [1_000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: times[0])
+    kept = Kept(Spring(Unreadable("down"), Unreadable("still down"), Reading("one")), "the key")
+    assert kept.troubled_since_s is None
+    told = []
+    for _ in range(3):
+        done(kept.renew())
+        told.append((kept.trouble, kept.troubled_since_s))
+        times[0] += 60
+    assert told == [("down", 1_000.0), ("still down", 1_000.0), (None, None)]

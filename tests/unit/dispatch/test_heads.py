@@ -21,6 +21,7 @@ class Key:
         self.source = list(source)
         self.fresh_until_s = self.good_until_s = FOREVER if text else -FOREVER
         self.trouble: str | None = None
+        self.troubled_since_s: float | None = None
         self.renewals: list[bool] = []
         self._followers: list[Follower] = []
         self._under_way: Future[None] | None = None
@@ -204,3 +205,42 @@ async def test_the_first_token_is_waited_for() -> None:
     token.arrive()
     assert (await heads.obtain_async(0.0)).data == b"new"
     assert token.renewals == [False]
+
+
+def states(heads: Heads) -> list[str]:
+    return [status.state for status in heads.status()]
+
+
+def test_how_the_credentials_are(now: list[float]) -> None:
+    """Which one is carried, which one would be, and since when one is refused: as long as its value stays."""
+    first, second = Key("a", "c"), Key("b")
+    heads = made(first, second)
+    assert states(heads) == ["in use", "ready"]
+    heads.obtain(0.0).refused()
+    refused, used = heads.status()
+    assert (refused.state, refused.trouble, refused.since_s) == ("refused", "the resource refused it", now[0])
+    assert (used.state, used.trouble, used.since_s) == ("in use", None, None)
+    now[0] += 10 * REFUSED_S
+    assert states(heads) == ["refused", "in use"]
+    first.arrive()
+    assert states(heads) == ["ready", "in use"]
+
+
+def test_the_only_credential_is_given_another_chance(now: list[float]) -> None:
+    """It is carried again after a while, and if it is refused again, that is seen."""
+    heads = made(Key("a"))
+    heads.obtain(0.0).refused()
+    assert states(heads) == ["refused"]
+    now[0] += REFUSED_S
+    assert states(heads) == ["in use"]
+
+
+def test_credentials_that_are_missing_or_over(now: list[float]) -> None:
+    """With what their source said, and since when; a good one may have a source in trouble, too."""
+    missing, over, good = Key(None), Key("b"), Key("c")
+    for key in (missing, over, good):
+        key.trouble, key.troubled_since_s = "the vault is down", now[0] - 5
+    over.good_until_s = now[0]
+    told = [made(key).status()[0] for key in (missing, over, good)]
+    assert [status.state for status in told] == ["missing", "over", "in use"]
+    assert {(status.trouble, status.since_s) for status in told} == {("the vault is down", now[0] - 5)}
