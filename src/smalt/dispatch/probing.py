@@ -52,8 +52,8 @@ class Probed(Struct, frozen=True):
         return self.dispatcher.do(lambda _now: {name: engine.heard_s(name) for name in self.targets})
 
     def tell(self, resource: str, trouble: str | None) -> None:
-        """The flag outlasts the next probe; should there be none any more, it ends by itself."""
-        rest_s = 2 * self.every_s + self.connect_s + self.answer_s
+        """A flag lasts until the next probe has ended; should there be none any more, it ends by itself."""
+        rest_s = self.every_s + self.connect_s + self.answer_s
         engine = self.dispatcher.engine
         self.dispatcher.do(lambda now: engine.probed(resource, trouble, now, rest_s=rest_s))
 
@@ -72,12 +72,11 @@ class Silence:
         self._due_s = {name: at_s for name, at_s in self._due_s.items() if name in heard_s}
         for name, answered_s in heard_s.items():
             pause_s = every_s * (SHORTEST_PAUSE + (LONGEST_PAUSE - SHORTEST_PAUSE) * unit())
-            due_s = self._due_s.get(name)
-            if due_s is None:
-                self._due_s[name] = now + pause_s * unit()
-            elif now >= due_s and now < answered_s + pause_s:
+            if now < self._due_s.setdefault(name, now + pause_s):
+                continue
+            if now < answered_s + pause_s:
                 self._due_s[name] = answered_s + pause_s
-            elif now >= due_s:
+            else:
                 self._due_s[name] = now + pause_s
                 yield name
 

@@ -43,22 +43,27 @@ def set_both(azure: Handle, mode: str, **switches: Any) -> None:
         azure.set(region, mode, **switches)
 
 
-def test_req_3_6_ready_follows_azure(gateway: GatewayProcess, azure: Handle) -> None:
+@pytest.mark.parametrize(
+    ("mode", "longer_s", "why"), [("down", 0.0, "cannot connect"), ("hang", 3.0, "no answer within 3 s")]
+)
+def test_req_3_6_ready_follows_azure(
+    gateway: GatewayProcess, azure: Handle, mode: str, longer_s: float, why: str
+) -> None:
     """Nobody calls: within an interval of Azure's loss the gateway is not ready and says why, within another
     one of its return it is ready. Nothing is billed."""
     assert is_ready(gateway)
-    set_both(azure, "down")
-    eventually(lambda: not is_ready(gateway), within_s=IN_TIME_S)
+    set_both(azure, mode)
+    eventually(lambda: not is_ready(gateway), within_s=IN_TIME_S + longer_s)
     eventually(lambda: len(json.loads(page(gateway, "/health/ready").body)["upstreams"]) > 20)
     told = json.loads(page(gateway, "/health/ready").body)
     assert "gpt-4o" in told["models_without_upstream"]
-    assert "cannot connect" in told["upstreams"]["east/gpt-4o-prod"]
+    assert why in told["upstreams"]["east/gpt-4o-prod"]
     assert page(gateway, "/health").status == 503
     assert page(gateway, "/health/live").status == 200
     set_both(azure, "up")
-    eventually(lambda: is_ready(gateway), within_s=IN_TIME_S)
+    eventually(lambda: is_ready(gateway), within_s=IN_TIME_S + longer_s)
     assert page(gateway, "/health").status == 200
-    assert {entry["operation"] for entry in azure.log()} == {"models"}
+    assert all("/models" in entry["path"] for entry in azure.log())
     assert billed(azure) == 0
 
 

@@ -59,7 +59,7 @@ def test_each_resource_is_asked_by_itself() -> None:
     too_long(silence, 0, heard)
     assert too_long(silence, 100, heard) == ["east"]
     too_long(silence, 101, {"west": 99.0})
-    assert too_long(silence, 200, {"east": NEVER}, unit=0.5) == []
+    assert too_long(silence, 200, {"east": NEVER}) == []
 
 
 class Resource:
