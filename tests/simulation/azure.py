@@ -66,7 +66,7 @@ Replied = Callable[[Reply], None]
 
 
 class Deployment:
-    """`slowness`: service times are multiplied by it.
+    """`slowness`: service times are multiplied by it. `lost`: how requests fail instead of being served.
 
     `sent_s`: when requests were sent here. `refused`: how many of them the quota refused. `admitted`: the
     others that arrived, and when.
@@ -82,24 +82,24 @@ class Deployment:
         self.admitted: list[tuple[float, Request]] = []
         self._quota = quota
         self.world = world
-        self._lost: FailureKind | None = None  # how requests fail instead of being served
+        self.lost: FailureKind | None = None
         self._losses = 0
         self._asked = Asked(spec.deployment, MODEL, "East US", "ChatCompletions_Create", "2024-10-21")
 
     def lose(self, how: FailureKind) -> None:
         """From now on requests fail in this way, and those under way are cut off."""
-        self._lost = how
+        self.lost = how
         self._losses += 1
 
     def recover(self) -> None:
-        self._lost = None
+        self.lost = None
 
     def send(self, request: Request, replied: Replied) -> None:
         """A request leaves for here; `replied` is called once."""
         world = self.world
         self.sent_s.append(world.now)
         way_s = self._way_s()
-        match self._lost:
+        match self.lost:
             case None:
                 world.after(way_s, self._arrived, request, replied)
             case FailureKind.TIMEOUT:  # packets vanish: no connection comes about
