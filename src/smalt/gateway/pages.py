@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from smalt.dispatch.dispatcher import Dispatcher
 from smalt.errors import InvalidGatewayKey, SmaltError
-from smalt.gateway import metrics
+from smalt.gateway import metrics, openapi
 from smalt.gateway.current import Current
 from smalt.gateway.health import report
 from smalt.gateway.surfaces import ModelPages, unsupported
@@ -20,8 +21,6 @@ from smalt.observe.exposition import CONTENT_TYPE
 from smalt.observe.totals import Sums
 from smalt.wire.error_body import error_body, error_headers
 from smalt.wire.prices import usd_text
-
-METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
 def pages(current: Current) -> Starlette:
@@ -32,11 +31,11 @@ def pages(current: Current) -> Starlette:
     live = [Route(path, _live) for path in ("/health/live", "/live")]
     health = [Route("/health", guarded.health)]
     admin = [Route("/admin/v1/usage", guarded.usage), Route("/admin/v1/upstreams", guarded.upstreams)]
+    admin += [Route(openapi.PATH, guarded.openapi)]
     watched = [Route("/metrics", guarded.metrics)]
-    rest = Route("/{path:path}", _unknown, methods=METHODS)
     return Starlette(
-        routes=[*models, *health, *ready, *live, *watched, *admin, rest],
-        exception_handlers={SmaltError: _refuse, 404: _unknown},  # no route matches a path with a line break
+        routes=[*models, *health, *ready, *live, *watched, *admin],
+        exception_handlers={SmaltError: _refuse, 404: _unknown, 405: _unknown},
     )
 
 
@@ -85,6 +84,11 @@ class _Pages:
         self._require_admin(request)
         return JSONResponse([dataclasses.asdict(status) for status in self._dispatcher.status()])
 
+    async def openapi(self, request: Request) -> Response:
+        """What these pages answer, for programs."""
+        self._require_admin(request)
+        return JSONResponse(openapi.description())
+
     def _require_admin(self, request: Request) -> None:
         presented = request.headers.get("authorization", "").removeprefix("Bearer ")
         if not hmac.compare_digest(presented.encode(), self._current.now.admin_key.encode()):
@@ -106,13 +110,19 @@ async def _live(_request: Request) -> Response:
     return JSONResponse({"status": "live"})
 
 
-async def _unknown(request: Request, _error: Exception | None = None) -> Response:
+async def _unknown(request: Request, unserved: Exception) -> Response:
+    """No such page, or not by this method."""
     path = request.url.path
     error = unsupported(request.method, path)
     if error is not None:
         return await _refuse(request, error)
+    if not isinstance(unserved, HTTPException):
+        raise unserved
+    told = {404: f"nothing is served at {path}", 405: f"{path} does not take {request.method}"}
     return JSONResponse(
-        {"error": {"message": f"nothing is served at {path}", "code": "404"}}, status_code=404
+        {"error": {"message": told[unserved.status_code], "code": str(unserved.status_code)}},
+        status_code=unserved.status_code,
+        headers=unserved.headers,
     )
 
 
