@@ -118,7 +118,8 @@ def library_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 def gateway_world(library_world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """The OPENAI_ variables point at a gateway before the same emulator."""
     folder = tmp_path_factory.mktemp("gateway")
-    keys = f"\ngateway:\n  keys: [{{alias: example, key: {GATEWAY_KEY}}}]\n"
+    own = urlsplit(library_world.variables["AZURE_OPENAI_ENDPOINT"]).netloc
+    keys = f"\ngateway:\n  keys: [{{alias: example, key: {GATEWAY_KEY}}}]\n  callers_may_bring: ['{own}']\n"
     config = folder / "smalt.yaml"
     config.write_text((library_world.folder / "smalt.yaml").read_text() + keys)
     address = f"127.0.0.1:{free_port()}"

@@ -134,9 +134,8 @@ def test_an_endpoint_on_the_list(endpoint: str, place: Place) -> None:
 )
 def test_an_endpoint_that_is_not(endpoint: str) -> None:
     """Neither another host nor another spelling that might become one."""
-    with pytest.raises(ValueError) as caught:  # noqa: PT011  for various reasons
+    with pytest.raises(ValueError):  # noqa: PT011  for various reasons
         LIST.place(endpoint)
-    assert not endpoint or endpoint not in str(caught.value)
 
 
 def test_an_empty_list() -> None:
