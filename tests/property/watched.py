@@ -70,7 +70,7 @@ class World:
         self.now = 0.0
         self.calls: list[Watched] = []
         self.states: list[UpstreamState] = list(engine._states.values())
-        self.line: Line = engine._line
+        self.line: Line = engine.line
 
     def open(self, facts: Facts, *, total_s: float, unit: float = 0.0, caller: str = "a") -> Watched:
         number, deadline_s = len(self.calls), self.now + total_s

@@ -5,13 +5,15 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Literal, get_args
+from typing import Final, Literal, get_args
 
 from smalt.exclusive import Exclusive
 from smalt.observe.ptu import Provisioned, PtuHours, reconfigured
 from smalt.types import CallRecord, Fate, Usage
 
 Axis = Literal["upstream", "model", "tag", "agent"]
+MOST: Final = 4_096  # names of one axis: callers think them up
+OTHERS: Final = "(others)"  # whatever comes after so many
 
 
 @dataclass(slots=True)
@@ -58,16 +60,18 @@ class Totals:
             return
         with self._lock:
             self.errors += record.error is not None
-            by_upstream, of_call = self._sums["upstream"], self._of(record)
+            if not record.attempts and not record.cached:
+                return
+            of_call = self._of(record)
             for attempt in record.attempts:
-                for sums in (by_upstream[attempt.upstream], *of_call):
+                for sums in (self._named("upstream", attempt.upstream), *of_call):
                     sums.attempts += 1
                     sums.failed_attempts += attempt.failure is not None or attempt.fate is not Fate.BILLED
             if record.cached:
                 for sums in of_call:
                     sums.cached_calls += 1
             elif record.upstream is not None and record.usage is not None:
-                for sums in (by_upstream[record.upstream], *of_call):
+                for sums in (self._named("upstream", record.upstream), *of_call):
                     _add(sums, record, record.usage)
 
     def provision(self, deployments: Mapping[str, Provisioned]) -> None:
@@ -89,13 +93,18 @@ class Totals:
             sums.ptu_hours, sums.ptu_used = meter.hours_at(now), meter.used(usage, now)
 
     def _of(self, record: CallRecord) -> Sequence[Sums]:
-        found = [self._sums["model"][record.model]]
+        """But for upstreams."""
+        found = [self._named("model", record.model)]
         if record.tags:
-            found += [self._sums["tag"][tag] for tag in record.tags]
+            found += [self._named("tag", tag) for tag in record.tags]
         agent = record.agent
         if agent is not None:
-            found.append(self._sums["agent"][agent])
+            found.append(self._named("agent", agent))
         return found
+
+    def _named(self, axis: Axis, name: str) -> Sums:
+        known = self._sums[axis]
+        return known[name if name in known or len(known) < MOST else OTHERS]
 
 
 def _add(sums: Sums, record: CallRecord, usage: Usage) -> None:

@@ -1,10 +1,12 @@
 import threading
 from itertools import count
 
+import pytest
 from msgspec.structs import replace
 
+from smalt.observe import totals as totals_module
 from smalt.observe.ptu import Provisioned
-from smalt.observe.totals import Sums, Totals
+from smalt.observe.totals import OTHERS, Sums, Totals
 from smalt.types import AttemptRecord, CallRecord, Failure, FailureKind, Fate, Operation, Usage
 from smalt.wire.models import Throughput
 
@@ -118,3 +120,14 @@ def test_the_hours_of_provisioned_upstreams() -> None:
     assert (sums["east/a"].ptu_hours, sums["east/a"].ptu_used) == (50, 1_500_000 / 3_000_000)
     assert sums["west/a"] == Sums(ptu_hours=15)
     assert totals.sums("model")["gpt-4o"].ptu_hours is None
+
+
+def test_names_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Callers may name as many deployments as they like: beyond a bound they add up together, and nothing is
+    lost."""
+    monkeypatch.setattr(totals_module, "MOST", 2)
+    totals = Totals()
+    for model in ("a", "b", "c", "a", "d"):
+        totals(replace(CALL, model=model))
+    assert {name: sums.calls for name, sums in totals.sums("model").items()} == {"a": 2, "b": 1, OTHERS: 2}
+    assert totals.sums("upstream")["east/a"].calls == 5
