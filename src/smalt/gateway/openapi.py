@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from smalt.core.upstream import UpstreamStatus
+from smalt.observe.exposition import CONTENT_TYPE
 from smalt.observe.totals import Sums
 from smalt.wire.paths import CLASSIC_PREFIX, OPENAI_PREFIX, V1_PREFIX
 
@@ -58,13 +59,14 @@ _USAGE = _object(errors=_NUMBER, upstreams=_by_name(_ref("UsageSums")), models=_
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """`answers`: the body's schema by status. `key`: whose key it needs, None for nobody's; without it the
-    answer is 401."""
+    """`answers`: the body's schema by status, of type `media_type` if it is no error. `key`: whose key it
+    needs, None for nobody's; without it the answer is 401."""
 
     summary: str
     answers: Mapping[int, Schema]
     key: Literal["admin", "gateway"] | None = None
     parameters: Mapping[str, Schema] = field(default_factory=dict)
+    media_type: str = "application/json"
 
 
 _LIVE_PAGE = Page("The process answers.", {200: _object(status=_one_of("live"))})
@@ -86,6 +88,11 @@ PAGES: Final[Mapping[str, Page]] = {
     "/ready": _READY_PAGE,
     "/health/ready": _READY_PAGE,
     "/health": Page("Everything the gateway depends on.", {200: _HEALTH, 503: _HEALTH}),
+    "/metrics": Page(
+        "For Prometheus; not served with `observe.metrics: false`.",
+        {200: _TEXT, 404: _ref("Error")},
+        media_type=CONTENT_TYPE.partition(";")[0],
+    ),
     "/admin/v1/usage": Page("Tokens, attempts and cost since the start.", {200: _USAGE}, "admin"),
     "/admin/v1/upstreams": Page(
         "State of every upstream now.", {200: _list(_ref("UpstreamStatus"))}, "admin"
@@ -124,7 +131,7 @@ def _operation(page: Page) -> dict[str, Any]:
         "responses": {
             str(status): {
                 "description": _MEANING[status],
-                "content": {"application/json": {"schema": schema}},
+                "content": {page.media_type if status == 200 else "application/json": {"schema": schema}},
             }
             for status, schema in answers.items()
         },
@@ -135,7 +142,7 @@ _MEANING: Final = {
     200: "The page.",
     401: "The key is missing or wrong.",
     403: "The key may not use this model.",
-    404: "There is no such model.",
+    404: "There is no such model, or page.",
     503: "Some model has no upstream.",
 }
 

@@ -61,10 +61,10 @@ class _Pages:
         body = report(self._current)
         return JSONResponse(body, status_code=503 if body["status"] == "unavailable" else 200)
 
-    async def metrics(self, request: Request) -> Response:
+    async def metrics(self, _request: Request) -> Response:
         """For Prometheus, which sends no key: names and numbers only."""
         if not self._current.now.settings.observe.metrics:
-            return await _unknown(request)
+            raise HTTPException(404)
         return Response(metrics.page({"0": metrics.snapshot(self._current)}), media_type=CONTENT_TYPE)
 
     async def usage(self, request: Request) -> Response:

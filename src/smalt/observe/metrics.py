@@ -171,7 +171,8 @@ class Metrics:
         self._lock = Exclusive()
 
     def __call__(self, record: CallRecord) -> None:
-        if self._lock.postponed(partial(self, record)):
+        if self._lock.held:
+            self._lock.postpone(partial(self, record))
             return
         known, principal, upstream = self.known, record.principal, record.upstream or ""
         if principal is None or principal not in known.principals:

@@ -52,6 +52,7 @@ def test_an_idle_upstream(stage: Stage) -> None:
         "region": "eastus",
         "state": "available",
         "rests_for_s": 0.0,
+        "breaker": "closed",
         "reason": None,
         "in_flight": 0,
         "waiting": 0,
