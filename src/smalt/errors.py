@@ -25,6 +25,7 @@ SmaltError
     ├── RateLimited
     ├── QueueFull
     ├── ServiceUnavailable
+    ├── Overloaded
     ├── NoUpstreamAvailable
     ├── UpstreamTimeout
     └── StreamInterrupted
@@ -348,6 +349,17 @@ class ServiceUnavailable(UpstreamError):
         "Try again after a moment; such faults mostly pass in minutes.",
         "See https://status.azure.com for an outage.",
         "Add a deployment in another region: it answers while this one cannot.",
+    )
+
+
+class Overloaded(UpstreamError):
+    """The gateway carries as much as it may, or is being stopped. Nothing was sent."""
+
+    code = "overloaded"
+    retryable = True
+    resolution = (
+        "Try again after retry-after; another gateway may answer at once.",
+        "Raise gateway.limits in smalt.yaml if the machine has room, or run more workers.",
     )
 
 

@@ -19,10 +19,12 @@ import uvicorn
 
 from smalt.assemble import Assembly
 from smalt.config import Settings, schema
-from smalt.gateway import server
+from smalt.gateway import listening, server
 from smalt.gateway.asgi import Gateway, Message, Receive, Scope, Send
 from smalt.gateway.current import Current
+from smalt.gateway.draining import Server
 from smalt.gateway.exchange import Exchange
+from smalt.gateway.load import Load
 from smalt.gateway.pages import pages
 
 KEY = "gw_contract"
@@ -40,6 +42,7 @@ class Stage:
 
     url: str
     assembly: Assembly
+    server: Server  # of the hot adapter
 
     def __init__(self) -> None:
         self.loop: Future[asyncio.AbstractEventLoop] = Future()
@@ -52,7 +55,7 @@ class Stage:
         gateway = settings.gateway.model_copy(update={"admin_key": ours.admin_key, "keys": ours.keys})
         self._current = Current(settings.model_copy(update={"gateway": gateway}))
         self.assembly = self._current.now.assembly
-        self._app = Gateway(self._current.handle, pages(self._current))
+        self._app = Gateway(self._current.handle, pages(self._current), self._current.load)
         if before is not None:
             self.loop.result().call_soon_threadsafe(before.close)
 
@@ -72,9 +75,13 @@ class Stage:
 def running_gateway(adapter: Adapter) -> Iterator[Stage]:
     """Serve a stage from a thread: by the hot protocol, or by uvicorn's own and plain ASGI."""
     stage = Stage()
-    listener = server._listen("127.0.0.1", 0)
+    listener = listening.listen(("127.0.0.1", 0))
     stage.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    serving = _hot_server(stage) if adapter == "hot" else _asgi_server(stage)
+    serving: uvicorn.Server
+    if adapter == "hot":
+        serving = stage.server = _hot_server(stage)
+    else:
+        serving = _asgi_server(stage)
 
     async def serve() -> None:
         stage.loop.set_result(asyncio.get_running_loop())
@@ -94,8 +101,8 @@ def running_gateway(adapter: Adapter) -> Iterator[Stage]:
         thread.join()
 
 
-def _hot_server(stage: Stage) -> uvicorn.Server:
-    return server._server(cast("Gateway", stage), stage.handle)
+def _hot_server(stage: Stage) -> Server:
+    return server.build(cast("Gateway", stage), stage.handle, Load())
 
 
 def _asgi_server(stage: Stage) -> uvicorn.Server:
@@ -145,14 +152,17 @@ serve(read(), lambda serving: print(json.dumps({"url": serving.url}), flush=True
 
 
 @contextmanager
-def gateway_process(folder: Path, config: Mapping[str, Any]) -> Iterator[GatewayProcess]:
-    """A gateway in a process of its own. `config`: a smalt.yaml; its keys and address are given."""
+def gateway_process(folder: Path, config: Mapping[str, Any], **more: Any) -> Iterator[GatewayProcess]:
+    """A gateway in a process of its own. `config`: a smalt.yaml; its keys and address are given, unless
+    `more` of its `gateway` section says otherwise."""
     file, output = folder / "smalt.yaml", folder / "gateway.log"
     gateway = {
         **config.get("gateway", {}),
         "listen": "127.0.0.1:0",
         "admin_key": ADMIN_KEY,
         "keys": [{"alias": "tests", "key": KEY}],
+        "drain": {"announce_s": 0},
+        **more,
     }
     file.write_text(json.dumps({**config, "gateway": gateway}))  # JSON is YAML
     with (

@@ -1,6 +1,7 @@
 """The worlds examples run in: nothing, pytest, an emulator with or without a smalt.yaml, a gateway."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from smalt.emulator.testing import running
 EXAMPLE_S = 60
 START_S = 20
 GATEWAY_KEY = "sk-example"
-CERTIFICATE = Path(__file__).parents[1] / "integration" / "dispatch" / "tls" / "cert.pem"
+TLS = Path(__file__).parents[1] / "integration" / "dispatch" / "tls"
 SHOWN_ADDRESS = "127.0.0.1:8000"  # in documents; the tests use a free port
 SHOWN_CONTROL_ADDRESS = "127.0.0.1:8100"
 
@@ -70,7 +71,12 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmInterpreter]:
 def plain_world(tmp_path_factory: pytest.TempPathFactory) -> World:
     """With the certificates that settings of the documents name."""
     folder = tmp_path_factory.mktemp("plain")
-    (folder / "company-ca.pem").write_bytes(CERTIFICATE.read_bytes())
+    for name, source in (
+        ("company-ca.pem", "cert.pem"),
+        ("gateway.pem", "cert.pem"),
+        ("gateway-key.pem", "key.pem"),
+    ):
+        (folder / name).write_bytes((TLS / source).read_bytes())
     return World(folder)
 
 
@@ -131,7 +137,7 @@ def gateway_world(library_world: World, tmp_path_factory: pytest.TempPathFactory
             here = {"OPENAI_BASE_URL": f"http://{address}/v1", "OPENAI_API_KEY": GATEWAY_KEY}
             yield World(folder, library_world.variables | here, address)
         finally:
-            gateway.terminate()
+            gateway.send_signal(signal.SIGINT)  # by SIGTERM it would take its time
 
 
 def wait_until_ready(url: str, process: subprocess.Popen[bytes], output: Path) -> None:

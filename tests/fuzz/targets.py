@@ -24,6 +24,7 @@ from smalt.errors import InvalidRequest, SmaltError
 from smalt.gateway.content import plain
 from smalt.gateway.exchange import Exchange, refuse
 from smalt.gateway.http_protocol import GatewayProtocol, protocol_class
+from smalt.gateway.load import Load
 from smalt.types import Operation
 from smalt.wire.classify import LONGEST_TEXT, classify, classify_event, error_object
 from smalt.wire.facts import read_facts
@@ -104,7 +105,7 @@ async def answer(exchange: Exchange) -> None:
 @cache
 def served() -> tuple[asyncio.AbstractEventLoop, type[GatewayProtocol], uvicorn.Config]:
     config = uvicorn.Config(page, ws="none", lifespan="off", log_config=None, access_log=False)
-    protocol: Any = protocol_class(answer)
+    protocol: Any = protocol_class(answer, Load())
     return asyncio.new_event_loop(), protocol, config
 
 
@@ -128,6 +129,7 @@ def callers_bytes(data: bytes) -> None:
             await asyncio.sleep(0)
         assert not state.tasks, state.tasks
         assert not state.connections
+        assert (protocol.load.requests, protocol.load.bytes) == (0, 0)
 
     loop.run_until_complete(call())
     assert b"failed inside" not in line.written, line.written

@@ -80,20 +80,27 @@ def version_command() -> None:
 
 
 @app.command()
-def serve(
+def serve(  # noqa: PLR0913  each is an option of the command
     *,
     config: ConfigFile = None,
     env: Overlay = None,
     listen: Annotated[
-        str | None, typer.Option(help="Where to listen, instead of gateway.listen.", metavar="HOST:PORT")
+        str | None,
+        typer.Option(
+            help="Where to listen, instead of gateway.listen: HOST:PORT or unix:/PATH.", metavar="ADDRESS"
+        ),
     ] = None,
+    workers: Annotated[
+        int, typer.Option(help="Processes that serve. Each keeps limits and budgets for itself.", min=1)
+    ] = 1,
     emulate_if_unconfigured: Annotated[
         bool, typer.Option(help="With nothing configured, stand before an emulator of Azure.")
     ] = False,
     as_json: Json = False,
     end_with_stdin: EndWithStdin = False,
+    worker: Annotated[bool, typer.Option("--worker", hidden=True)] = False,
 ) -> None:
-    """Run the gateway until Ctrl-C.
+    """Run the gateway until Ctrl-C or SIGTERM; what is under way ends first (gateway.drain).
 
     Any OpenAI SDK can talk to it: base_url http://HOST:PORT/v1, or azure_endpoint http://HOST:PORT.
 
@@ -102,8 +109,11 @@ def serve(
     _run_until_told(end_with_stdin=end_with_stdin)
     from smalt.cli import serving
 
-    where = serving.Source(config, env)
-    serving.run(where, listen, emulate_if_unconfigured=emulate_if_unconfigured, as_json=as_json)
+    where = serving.Source(config, env, listen)
+    if worker:
+        serving.run_worker(where)
+    else:
+        serving.run(where, emulate_if_unconfigured=emulate_if_unconfigured, as_json=as_json, workers=workers)
 
 
 @app.command()

@@ -39,13 +39,13 @@ def exit_on(*signals: signal.Signals, code: int = 0) -> None:
 
 
 def end_with_stdin() -> None:
-    """End as if by SIGTERM when standard input closes: however the parent dies, this process follows."""
+    """End as if by Ctrl-C when standard input closes: however the parent dies, this process follows."""
 
     def watch() -> None:
         with suppress(OSError):
             while os.read(0, 1024):
                 pass
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=watch, name="smalt-parent", daemon=True).start()
 
@@ -88,7 +88,7 @@ def _announced(name: str, process: subprocess.Popen[bytes], complaints: IO[bytes
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
+    process.send_signal(signal.SIGINT)  # a gateway takes its time to end by SIGTERM
     try:
         process.wait(END_S)
     except subprocess.TimeoutExpired:

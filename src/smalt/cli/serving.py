@@ -3,10 +3,12 @@
 import json
 import logging
 import os
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +16,13 @@ import typer
 
 from smalt import __version__
 from smalt.cli.curl import HELLO, curl
-from smalt.cli.processes import child, needs
+from smalt.cli.processes import child, end_with_stdin, needs
 from smalt.config import Settings
 from smalt.config.advice import warnings
 from smalt.config.check import check
 from smalt.config.environment import VARIABLES
 from smalt.config.fill import with_dotenv
+from smalt.config.listening import UNIX
 from smalt.config.loading import read, sources
 from smalt.core.routes import AZURE_PREFIX
 from smalt.errors import ConfigurationError
@@ -27,18 +30,46 @@ from smalt.observe.writer import log_of_process
 
 with needs("smalt serve", "gateway"):
     from smalt.gateway.server import Serving, serve
+    from smalt.gateway.workers import serve_workers, take_place, told_parent
 
 logger = logging.getLogger("smalt.config")
 
+EACH_FOR_ITSELF = (
+    "%d workers: each keeps limits, quotas and budgets for itself, so that all together may spend that many "
+    "times what the settings say; divide limit_tpm, budgets, gateway.limits and concurrency by their number"
+)
 ENDPOINTS = [variable.name for variable in VARIABLES if variable.path[-1:] == ("endpoint",)]
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where the configuration comes from, as asked for on the command line."""
+    """Where the configuration comes from, as asked for on the command line. `listen`: if given."""
 
     path: Path | None
     overlay: str | None
+    listen: str | None = None
+
+    def read(self, cwd: Path, *, warn: bool = True) -> Settings:
+        """The settings to serve by. Raises ConfigurationError."""
+        settings, advice = self.load(cwd)
+        return self.advised(settings, advice if warn else ())
+
+    def advised(self, settings: Settings, advice: Sequence[str]) -> Settings:
+        """The settings to serve by; what should be mended in them is logged."""
+        for warning in advice:
+            logger.warning("%s", warning)
+        return listening_at(self.listen, settings)
+
+    def files(self, cwd: Path) -> Sequence[Path]:
+        """What the settings are made of."""
+        return sources(self.path, overlay=self.overlay, cwd=cwd)
+
+    @property
+    def worker_command(self) -> Sequence[str]:
+        """Runs one worker with the same settings."""
+        options = {"--config": self.path, "--env": self.overlay, "--listen": self.listen}
+        given = [word for name, value in options.items() if value is not None for word in (name, str(value))]
+        return [sys.executable, "-P", "-m", "smalt", "serve", "--worker", *given]
 
     def load(self, cwd: Path) -> tuple[Settings, Sequence[str]]:
         """The settings, and what should be mended in them. Raises ConfigurationError with every problem; if
@@ -60,38 +91,46 @@ class Source:
         return any(known.get(name) for name in ENDPOINTS)
 
 
-def run(source: Source, listen: str | None, *, emulate_if_unconfigured: bool, as_json: bool) -> None:
+def run(source: Source, *, workers: int, emulate_if_unconfigured: bool, as_json: bool) -> None:
     """Until SIGINT or SIGTERM, with the requests under way answered first."""
     cwd = Path.cwd()
     with ExitStack() as stack:
         emulator: dict[str, Any] | None = None
         if emulate_if_unconfigured and not source.is_configured(os.environ, cwd):
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="smalt-"))
-            source = Source(Path(folder, "smalt.yaml"), None)
+            source = replace(source, path=Path(folder, "smalt.yaml"))
             command = ("emulate", "--port-base", "0", "--write-config", str(source.path))
             emulator = stack.enter_context(child(*command))
-
-        def read() -> Settings:
-            return advised(*source.load(cwd), listen)
-
         loaded = source.load(cwd)
         log = stack.enter_context(log_of_process(loaded[0].observe.log))
-        settings = advised(*loaded, listen)
+        settings = source.advised(*loaded)
 
         def announce(serving: Serving) -> None:
             told = announcement(serving) | {"emulator": emulator}
             text = json.dumps(told) if as_json else "\n".join(lines(told, example(told, settings)))
             print(text, flush=True)
 
-        files = sources(source.path, overlay=source.overlay, cwd=cwd)
-        serve(settings, announce, read=read, files=files, log=log)
+        if workers > 1:
+            logger.warning(EACH_FOR_ITSELF, workers)
+            serve_workers(settings, announce, source.worker_command, workers)
+        else:
+            read, files = partial(source.read, cwd), source.files(cwd)
+            serve(settings, announce, read=read, files=files, log=log)
 
 
-def advised(settings: Settings, advice: Sequence[str], listen: str | None) -> Settings:
-    """The settings to serve by; what should be mended in them is logged."""
-    for warning in advice:
-        logger.warning("%s", warning)
-    return listening_at(listen, settings)
+def run_worker(source: Source) -> None:
+    """One of several; what it needs of its parent comes on standard input."""
+    cwd, place = Path.cwd(), take_place(sys.stdin.buffer.readline())
+    end_with_stdin()
+    settings, _ = source.load(cwd)  # the parent has said what should be mended
+    read = partial(source.read, cwd, warn=place.siblings.number == 1)
+
+    def announce(serving: Serving) -> None:
+        print(told_parent(serving), flush=True)
+
+    with log_of_process(settings.observe.log) as log:
+        served = listening_at(source.listen, settings)
+        serve(served, announce, read=read, files=source.files(cwd), log=log, place=place)
 
 
 def listening_at(listen: str | None, settings: Settings) -> Settings:
@@ -128,7 +167,15 @@ def example(told: Mapping[str, Any], settings: Settings) -> str:
         variable = next(holders, None)
         key = "" if variable else f"<the key {fixed.alias}>"
     body = {"model": model, "messages": HELLO}
-    return curl(f"{told['url']}/v1/chat/completions", f"authorization: Bearer {key}", body, variable=variable)
+    path = told["url"].removeprefix(UNIX)
+    on_path = path != told["url"]
+    return curl(
+        f"{'http://localhost' if on_path else path}/v1/chat/completions",
+        f"authorization: Bearer {key}",
+        body,
+        variable=variable,
+        unix_socket=path if on_path else None,
+    )
 
 
 def lines(told: Mapping[str, Any], example: str) -> Sequence[str]:

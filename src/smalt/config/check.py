@@ -13,6 +13,7 @@ from smalt.config.document import Document, Finding, KeyPath, meant
 from smalt.config.endpoint import is_loopback
 from smalt.config.freeze import DEFAULT_RESOURCE
 from smalt.config.identity import Identity
+from smalt.config.listening import of_listening
 from smalt.config.network import Network, ca_pem, proxy_of
 from smalt.config.plugins import is_reference
 from smalt.config.references import fault_of, is_at_azure, reference
@@ -205,10 +206,7 @@ def _of_prices(settings: Settings) -> Iterator[Finding]:
 
 def _of_gateway(settings: Settings) -> Iterator[Finding]:
     gateway = settings.gateway
-    try:
-        _ = gateway.address
-    except ValueError as error:
-        yield Finding(("gateway", "listen"), str(error))
+    yield from of_listening(gateway.listen, gateway.tls, gateway.trusted_proxies)
     for index, host in enumerate(gateway.callers_may_bring):
         try:
             Entry.of(host)

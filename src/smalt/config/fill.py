@@ -19,7 +19,7 @@ _LINE = re.compile(
 )
 READ_AGAIN = frozenset({"api_keys", "client_secret"})
 UNSET = "the environment variable"  # how the message about one begins
-FILES = frozenset({"ca_file", "certificate_file"})  # paths, relative to the file they stand in
+FILES = frozenset({"ca_file", "certificate_file", "key_file"})  # paths, relative to the file they stand in
 NO_SECRET = frozenset(
     {"", "none", "empty", "unused", "no-key", "not-needed"}
 )  # for servers that ask for no key

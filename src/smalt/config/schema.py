@@ -4,7 +4,6 @@ The descriptions become the reference page and the JSON schema. Programs build t
 easily by `Settings.model_validate({...})`. Whether the values make sense together says `check.py`.
 """
 
-import re
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -18,6 +17,7 @@ from pydantic import (
 
 from smalt.config.endpoint import base_url
 from smalt.config.identity import IdentityOrKind, KeyVault
+from smalt.config.listening import Address, Drain, Limits, Tls, address
 from smalt.config.network import Network
 from smalt.config.numbers import (
     Count,
@@ -337,6 +337,10 @@ class GatewayKey(Section):
     )
     team: str | None = Field(default=None, description="A label: the team the key belongs to.")
     models: tuple[str, ...] = Field(default=(), description="Models the key may use. Absent: all.")
+    concurrency: Count | None = Field(
+        default=None,
+        description="Most requests to models under way with this key, in each process. Absent: any number.",
+    )
 
 
 class GuardSettings(Section):
@@ -355,7 +359,16 @@ class GuardSettings(Section):
 class Gateway(Section):
     """What `smalt serve` offers."""
 
-    listen: str = Field(default="127.0.0.1:8000", description="`host:port`; port 0 takes a free one.")
+    listen: str = Field(
+        default="127.0.0.1:8000", description="`host:port`; port 0 takes a free one. Or `unix:/path`."
+    )
+    tls: Tls | None = Field(default=None, description="Serve https. Absent: http.")
+    trusted_proxies: tuple[str, ...] = Field(
+        default=(),
+        description="Addresses and networks of proxies whose `x-forwarded-for` tells who the caller is.",
+    )
+    limits: Limits = Field(default=Limits(), description="What one process carries at a time.")
+    drain: Drain = Field(default=Drain(), description="How it ends.")
     probe_every_s: Delay = Field(
         default=30.0,
         description="A resource that has answered no call for so long is asked for its list of models, which "
@@ -377,12 +390,9 @@ class Gateway(Section):
     )
 
     @property
-    def address(self) -> tuple[str, int]:
-        """`listen` as host and port. ValueError if it is not usable."""
-        host, _, port = self.listen.rpartition(":")
-        if not host or not re.fullmatch(r"\d{1,5}", port) or int(port) > 65535:
-            raise ValueError("expected host:port such as 127.0.0.1:8000")
-        return host.removeprefix("[").removesuffix("]"), int(port)
+    def address(self) -> Address:
+        """`listen` as host and port, or as a path. ValueError if it is not usable."""
+        return address(self.listen)
 
 
 class Observe(Section):

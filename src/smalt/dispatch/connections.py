@@ -250,6 +250,11 @@ class Response(Received):
             self._last_data_s = self._loop.time()
             self._connection.resume()
 
+    def break_off(self, why: str) -> None:
+        """As if the upstream had failed."""
+        self._connection.kill()
+        self.ended(SendFailed(FailureKind.TIMEOUT, why))
+
     def close(self) -> None:
         """Stop caring; an answer that has not ended takes its connection with it."""
         self._on_chunk = self._on_end = None
@@ -304,8 +309,7 @@ class Response(Received):
         self._time_out(what, idle_s)
 
     def _time_out(self, what: str, seconds: float) -> None:
-        self._connection.kill()
-        self.ended(SendFailed(FailureKind.TIMEOUT, f"{what} {seconds:g} s"))
+        self.break_off(f"{what} {seconds:g} s")
 
 
 Wire = Connection[Response]

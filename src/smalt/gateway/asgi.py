@@ -8,7 +8,9 @@ from typing import Any
 from urllib.parse import quote
 
 from smalt.dispatch.connections import Response
-from smalt.gateway.exchange import LARGEST_BODY, Handler, Headers, body_too_large, refuse, refuse_fault
+from smalt.errors import SmaltError
+from smalt.gateway.exchange import LARGEST_BODY, Handler, Headers, body_too_large, inside_fault, refuse
+from smalt.gateway.load import Load, Slots
 from smalt.wire import paths
 
 Scope = MutableMapping[str, Any]
@@ -23,11 +25,12 @@ LARGEST_UNSENT = 64 * 1024  # bytes waiting for a slow caller before the upstrea
 
 
 class Gateway:
-    """The ASGI application: model calls go to `handler`, the rest to `pages`."""
+    """The ASGI application: model calls go to `handler`, as many as `load` admits, the rest to `pages`."""
 
-    def __init__(self, handler: Handler, pages: AsgiApp) -> None:
+    def __init__(self, handler: Handler, pages: AsgiApp, load: Load) -> None:
         self._handler = handler
         self._pages = pages
+        self._load = load
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         post = scope["type"] == "http" and scope["method"] == "POST"
@@ -35,9 +38,14 @@ class Gateway:
         if asked is None:
             await self._pages(_tidied(scope), receive, send)
             return
-        exchange = AsgiExchange(asked, scope, send)
-        if not await exchange.read_body(receive):
-            return
+        exchange = AsgiExchange(asked, scope, send, self._load)
+        try:
+            if await exchange.read_body(receive):
+                await self._serve(exchange, receive)
+        finally:
+            exchange.release()
+
+    async def _serve(self, exchange: "AsgiExchange", receive: Receive) -> None:
         pump = asyncio.ensure_future(exchange.pump())
         handling = asyncio.ensure_future(_run(self._handler, exchange))
         watching = asyncio.ensure_future(_gone(receive))
@@ -52,10 +60,16 @@ class Gateway:
 class AsgiExchange:
     """An `Exchange` over ASGI messages. Writing never waits: a pump sends, and pauses the upstream."""
 
-    def __init__(self, asked: paths.Asked, scope: Scope, send: Send) -> None:
+    def __init__(self, asked: paths.Asked, scope: Scope, send: Send, load: Load) -> None:
         self.asked = asked
         self.headers: Headers = scope["headers"]
         self.body = b""
+        self._slots: Slots | None = None
+        client = scope.get("client")
+        self.peer: str = client[0] if client else ""
+        self._load = load
+        self._counted = False
+        self._size = 0
         self._send = send
         self._messages: asyncio.Queue[Message | None] = asyncio.Queue()
         self._unsent = 0
@@ -64,27 +78,48 @@ class AsgiExchange:
 
     async def read_body(self, receive: Receive) -> bool:
         """The whole body; False if the caller left or sent too much, and nothing more is to do."""
-        parts: list[bytes] = []
-        size, more = 0, True
         declared = next((value for name, value in self.headers if name == b"content-length"), b"0")
-        if int(declared) > LARGEST_BODY:
-            await self._refuse()
+        try:
+            if int(declared) > LARGEST_BODY:
+                raise body_too_large()
+            self._load.require_room(int(declared))
+            self._load.begin()
+            self._counted = True
+            return await self._receive_body(receive)
+        except SmaltError as error:
+            refuse(self, error)
+            await self.pump()
             return False
+
+    async def _receive_body(self, receive: Receive) -> bool:
+        parts: list[bytes] = []
+        more = True
         while more:
             message = await receive()
             if message["type"] == "http.disconnect":
                 return False
             parts.append(message.get("body", b""))
-            size, more = size + len(parts[-1]), message.get("more_body", False)
-            if size > LARGEST_BODY:
-                await self._refuse()
-                return False
+            more = message.get("more_body", False)
+            self.hold(len(parts[-1]))
+            if self._size > LARGEST_BODY:
+                raise body_too_large()
         self.body = b"".join(parts)
         return True
 
-    async def _refuse(self) -> None:
-        refuse(self, body_too_large())
-        await self.pump()
+    def hold(self, count: int) -> None:
+        self._size += count
+        self._load.add(count)
+
+    def occupy(self, slots: Slots) -> None:
+        slots.take()
+        self._slots = slots
+
+    def release(self) -> None:
+        """The request has ended."""
+        if self._counted:
+            self._load.end(self._size)
+        if self._slots is not None:
+            self._slots.give_back()
 
     async def pump(self) -> None:
         """Send what was written until the answer has ended."""
@@ -124,7 +159,7 @@ class AsgiExchange:
         if self._started:
             self.abort()
         else:
-            refuse_fault(self)
+            refuse(self, inside_fault())
 
     def _head(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         self._started = True

@@ -4,12 +4,13 @@ import logging
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Self
 
 from msgspec import Struct
 
 from smalt.assemble import Assembly, assemble
 from smalt.config import Settings
+from smalt.config.listening import trusted_networks
 from smalt.core.routes import AZURE_PREFIX
 from smalt.dispatch.connections import Connections
 from smalt.dispatch.dispatcher import Sink
@@ -18,7 +19,9 @@ from smalt.dispatch.upstreams import Upstreams
 from smalt.errors import ConfigurationError
 from smalt.gateway.brought import MOST_IDLE, Brought
 from smalt.gateway.exchange import Exchange, Handler
+from smalt.gateway.forwarded import RefusedKeys
 from smalt.gateway.guarding import Guards, guarded
+from smalt.gateway.load import Load
 from smalt.gateway.model_calls import ModelCalls
 from smalt.gateway.principals import GatewayKeys, Principal
 from smalt.observe import conventions
@@ -28,6 +31,20 @@ from smalt.observe.writer import LogWriter
 
 MADE_AT_START: Final = "made-at-start"
 logger = logging.getLogger("smalt.gateway")
+
+
+class MadeKeys(Struct, frozen=True):
+    """Keys of the gateway and of its admin pages that live only as long as it runs."""
+
+    gateway: str
+    admin: str
+
+    @classmethod
+    def new(cls) -> Self:
+        return cls(f"gw_{secrets.token_urlsafe(24)}", f"adm_{secrets.token_urlsafe(24)}")
+
+    def __repr__(self) -> str:
+        return "MadeKeys(...)"
 
 
 class InForce(Struct, frozen=True):
@@ -44,9 +61,9 @@ class InForce(Struct, frozen=True):
 class Current:
     """`now` is what is in force. Requests under way end on what they began with. Reload from one thread.
 
-    `read`: gives the settings as they are now; raises ConfigurationError. `made_gateway_key`,
-    `made_admin_key`: for this process alone, where the settings give none; else None. `log`: writes the lines
-    of calls, if they are wanted.
+    `read`: gives the settings as they are now; raises ConfigurationError. `log`: writes the lines of calls,
+    if they are wanted. `made`: keys for where the settings give none; workers share them. `made_gateway_key`,
+    `made_admin_key`: of these, where there are no others.
     """
 
     def __init__(
@@ -54,19 +71,27 @@ class Current:
         settings: Settings,
         read: Callable[[], Settings] | None = None,
         log: LogWriter | None = None,
+        made: MadeKeys | None = None,
     ) -> None:
         self.metrics = Metrics()
         self._log = log
+        self.load = Load()
+        self._refused = RefusedKeys()
         self.connections = Connections()
         self._to_brought = Connections(most_idle=MOST_IDLE)
         self.problems: Sequence[str] = ()  # of settings that could not be taken
         self._read = read
-        self._made_keys = {name: f"{name}_{secrets.token_urlsafe(24)}" for name in ("gw", "adm")}
+        self._made_keys = made or MadeKeys.new()
         self.now = self._built(settings, None)
 
     @property
+    def reloads(self) -> bool:
+        """Whether there is anything to read again."""
+        return self._read is not None
+
+    @property
     def made_gateway_key(self) -> str | None:
-        return None if self.now.settings.gateway.keys else self._made_keys["gw"]
+        return None if self.now.settings.gateway.keys else self._made_keys.gateway
 
     @property
     def lost_lines(self) -> int:
@@ -75,7 +100,7 @@ class Current:
 
     @property
     def made_admin_key(self) -> str | None:
-        return None if self.now.settings.gateway.admin_key else self._made_keys["adm"]
+        return None if self.now.settings.gateway.admin_key else self._made_keys.admin
 
     def handle(self, exchange: Exchange) -> Awaitable[None]:
         return self.now.handle(exchange)
@@ -120,14 +145,25 @@ class Current:
             target.heads.begin()
         keys = GatewayKeys(
             [
-                (key.key.get_secret_value(), Principal(key.alias, frozenset(key.models) or None))
+                (
+                    key.key.get_secret_value(),
+                    Principal(
+                        key.alias,
+                        frozenset(key.models) or None,
+                        self.load.slots(key.alias, key.concurrency),
+                    ),
+                )
                 for key in settings.gateway.keys
             ]
-            or [(self._made_keys["gw"], Principal(MADE_AT_START))]
+            or [(self._made_keys.gateway, Principal(MADE_AT_START))]
         )
+        self.load.limits = settings.gateway.limits
+        self._refused.trusted = trusted_networks(settings.gateway.trusted_proxies)
         upstreams = Upstreams(assembly.targets, assembly.timeouts, self.connections)
         brought = Brought(settings, assembly.dispatcher, assembly.timeouts, self._to_brought)
-        handle: Handler = ModelCalls(assembly.dispatcher, upstreams, keys, assembly.timeouts, brought).handle
+        handle: Handler = ModelCalls(
+            assembly.dispatcher, upstreams, keys, assembly.timeouts, brought, self._refused
+        ).handle
         if settings.gateway.guards:
             handle = guarded(handle, Guards(settings.gateway.guards), keys)
         admin_key = settings.gateway.admin_key
@@ -135,7 +171,7 @@ class Current:
             settings,
             assembly,
             keys,
-            admin_key.get_secret_value() if admin_key else self._made_keys["adm"],
+            admin_key.get_secret_value() if admin_key else self._made_keys.admin,
             handle,
             datetime.now(UTC),
         )

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from smalt.dispatch.relay import Writer
 from smalt.errors import PayloadTooLarge, SmaltError
+from smalt.gateway.load import Slots
 from smalt.wire.error_body import error_body, error_headers
 from smalt.wire.paths import Asked
 
@@ -23,6 +24,19 @@ class Exchange(Writer, Protocol):
     asked: Asked
     headers: Headers
     body: bytes
+
+    @property
+    def peer(self) -> str:
+        """The address at the other end of the connection; empty on a unix socket."""
+        ...
+
+    def hold(self, count: int) -> None:
+        """Count `count` more bytes in flight until the request has ended. Raises Overloaded."""
+        ...
+
+    def occupy(self, slots: Slots) -> None:
+        """Take one of these until the request has ended, however it does. Raises RateLimited."""
+        ...
 
     def respond(self, status: int, headers: Headers, body: bytes) -> None:
         """The whole answer."""
@@ -43,9 +57,9 @@ def body_too_large() -> PayloadTooLarge:
     return PayloadTooLarge(f"the request body exceeds {LARGEST_BODY:,} bytes")
 
 
-def refuse_fault(exchange: Exchange) -> None:
+def inside_fault() -> SmaltError:
     """The handler failed before it answered."""
-    refuse(exchange, SmaltError("the gateway failed inside; its log says why"))
+    return SmaltError("the gateway failed inside; its log says why")
 
 
 Handler = Callable[[Exchange], Awaitable[None]]

@@ -14,6 +14,7 @@ from smalt.errors import ConfigurationError, PolicyDenied, SmaltError
 from smalt.gateway.content import plain
 from smalt.gateway.exchange import Exchange, Handler, Headers, refuse
 from smalt.gateway.guarded_events import NO_TEXT, GuardedEvents, replaced
+from smalt.gateway.load import Slots
 from smalt.gateway.principals import GatewayKeys
 from smalt.guards import Finding, Guard
 from smalt.types import Operation
@@ -47,9 +48,13 @@ def guarded(handler: Handler, guards: Guards, keys: GatewayKeys) -> Handler:
     """`handler` behind guards. Strangers get no further than their key: looking at texts is work."""
 
     async def handle(exchange: Exchange) -> None:
-        behind = _Guarded(exchange, guards)
         try:
             keys.principal(exchange.headers)
+        except SmaltError:
+            await handler(exchange)  # which refuses it
+            return
+        behind = _Guarded(exchange, guards)
+        try:
             await behind.look_at_request()
             await handler(behind)
             await behind.look_at_answer()
@@ -72,9 +77,21 @@ class _Guarded:
         self.headers: Headers = exchange.headers
         self.body = b""
 
+    @property
+    def peer(self) -> str:
+        return self._exchange.peer
+
+    def hold(self, count: int) -> None:
+        self._exchange.hold(count)
+
+    def occupy(self, slots: Slots) -> None:
+        self._exchange.occupy(slots)
+
     async def look_at_request(self) -> None:
         """Raises PolicyDenied, and what `plain` does."""
         body = plain(self.headers, self._exchange.body)
+        if body is not self._exchange.body:
+            self.hold(len(body))
         self.headers = [(name, value) for name, value in self.headers if name != b"content-encoding"]
         self.body = await asyncio.to_thread(_edited, body, self._guards.request)
         self._changed = self.body is not body

@@ -17,8 +17,9 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from smalt.dispatch.connections import Response
-from smalt.errors import InvalidRequest, SmaltError
-from smalt.gateway.exchange import LARGEST_BODY, Handler, Headers, body_too_large, refuse_fault
+from smalt.errors import InvalidRequest, Overloaded, SmaltError
+from smalt.gateway.exchange import LARGEST_BODY, Handler, Headers, body_too_large, inside_fault, refuse
+from smalt.gateway.load import AGAIN_S, Load, Slots, stopping
 from smalt.wire import paths
 from smalt.wire.error_body import error_body, error_headers
 
@@ -37,9 +38,10 @@ _PACE = f"Send a head within {PATIENCE_S:.0f} s, and at least {LEAST_BYTES:,} by
 LINGER_S = 5.0  # how long the rest of a refused request is heard out: a reset would take the answer with it
 
 
-def protocol_class(handler: Handler) -> type[HttpToolsProtocol]:
-    """uvicorn builds protocols itself, so the handler travels as a class attribute."""
-    return type("BoundGatewayProtocol", (GatewayProtocol,), {"handler": staticmethod(handler)})
+def protocol_class(handler: Handler, load: Load) -> type[HttpToolsProtocol]:
+    """uvicorn builds protocols itself, so what they share travels as class attributes."""
+    shared = {"handler": staticmethod(handler), "load": load}
+    return type("BoundGatewayProtocol", (GatewayProtocol,), shared)
 
 
 class GatewayProtocol(HttpToolsProtocol):
@@ -51,6 +53,7 @@ class GatewayProtocol(HttpToolsProtocol):
     """
 
     handler: Handler
+    load: Load
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -65,6 +68,8 @@ class GatewayProtocol(HttpToolsProtocol):
         self.timeout_keep_alive_task = self.loop.call_later(
             self.timeout_keep_alive, self.timeout_keep_alive_handler
         )
+        if len(self.connections) > self.load.limits.connections:
+            self.refuse(Overloaded("too many connections are open here", retry_after_s=AGAIN_S))
 
     def data_received(self, data: bytes) -> None:
         if self._deaf:
@@ -123,7 +128,7 @@ class GatewayProtocol(HttpToolsProtocol):
         self._body_bytes += len(body)
         if self._receiving is not None:
             self._receiving.take(body)
-        else:
+        elif not self._deaf:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -138,6 +143,11 @@ class GatewayProtocol(HttpToolsProtocol):
         cycle.message_event.set()
         if not cycle.queued:
             self._start_asgi_task(cycle, self.app)  # type: ignore[arg-type]
+
+    def shutdown(self) -> None:
+        """uvicorn's name for: close after what is under way. A request that has begun to come is."""
+        if not self._in_head:
+            super().shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -156,9 +166,17 @@ class GatewayProtocol(HttpToolsProtocol):
         if self._live and self._live[0].source is not None:
             self._live[0].source.resume()
 
-    def refuse_body(self) -> None:
-        """It is too large."""
-        self._refuse(413, body_too_large())
+    def refuse(self, error: SmaltError) -> None:
+        """The request that comes."""
+        self._refuse(error.http_status or 500, error)
+
+    def cut(self) -> None:
+        """End what is under way: the gateway has waited long enough."""
+        self.pipeline.clear()
+        if self._receiving is not None:
+            self.refuse(stopping())
+        for cycle in tuple(self._live):
+            cycle.cut()
 
     def completed(self, cycle: "HotCycle") -> None:
         self._live.remove(cycle)
@@ -174,10 +192,20 @@ class GatewayProtocol(HttpToolsProtocol):
         self.url, self.expect_100_continue = url, expects
         self.headers += headers  # the scope has this list
         super().on_headers_complete()
+        if self.load.closing:
+            self.cycle.keep_alive = False
 
     def _open(self, asked: paths.Asked) -> None:
         """The request is ours: uvicorn's cycle for it is one of us."""
         unanswered = self._unanswered()
+        load = self.load
+        try:
+            if load.bytes + LARGEST_BODY > load.limits.bytes_in_flight:  # it is not sure that there is room
+                load.require_room(self._declared_bytes())
+            load.begin()
+        except Overloaded as error:
+            self.refuse(error)
+            return
         cycle = self._receiving = HotCycle(self, asked)
         self.cycle = cycle  # type: ignore[assignment]
         self._live.append(cycle)
@@ -186,7 +214,7 @@ class GatewayProtocol(HttpToolsProtocol):
             cycle.queued = True
         elif self.expect_100_continue:
             if self._declared_bytes() > LARGEST_BODY:
-                self.refuse_body()
+                self.refuse(body_too_large())
             else:
                 self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
@@ -250,6 +278,7 @@ class GatewayProtocol(HttpToolsProtocol):
         receiving, self._receiving = self._receiving, None
         if receiving is not None and not receiving.queued:
             receiving.response_complete = True
+            receiving.release()
             self._live.remove(receiving)
         elif self._in_body or self._unanswered():
             self.transport.abort()
@@ -275,20 +304,46 @@ class HotCycle:
         self.keep_alive = self._chunked and protocol.parser.should_keep_alive()
         self.message_event = asyncio.Event()
         self.queued = False
+        self._slots: Slots | None = None
         self._protocol = protocol
         self._parts: list[bytes] = []
         self._size = 0
+        self._counted = True
+        self._cut = False
         self._started = False
         self._task: asyncio.Task[Any] | None = None
 
+    @property
+    def peer(self) -> str:
+        client = self._protocol.client
+        return client[0] if client else ""
+
     def take(self, data: bytes) -> None:
         """Some of the request's body."""
-        self._size += len(data)
-        if self._size <= LARGEST_BODY:
+        try:
+            self.hold(len(data))
+            if self._size > LARGEST_BODY:
+                raise body_too_large()
             self._parts.append(data)
-        else:
+        except SmaltError as error:
             self._parts.clear()
-            self._protocol.refuse_body()
+            self._protocol.refuse(error)
+
+    def hold(self, count: int) -> None:
+        self._size += count
+        self._protocol.load.add(count)
+
+    def occupy(self, slots: Slots) -> None:
+        slots.take()
+        self._slots = slots
+
+    def release(self) -> None:
+        """The request has ended, in whatever way; told again it does nothing."""
+        if self._counted:
+            self._counted = False
+            self._protocol.load.end(self._size)
+            if self._slots is not None:
+                self._slots.give_back()
 
     async def run_asgi(self, _app: object) -> None:
         """uvicorn's name for the task of a request."""
@@ -300,15 +355,26 @@ class HotCycle:
                 self._parts.clear()
                 await self._protocol.handler(self)
         except asyncio.CancelledError:
-            if not self.disconnected:
+            if self._cut:
+                self._break_off(stopping())
+            elif not self.disconnected:
                 raise
         except Exception:
             logger.exception("a request failed inside the gateway")
-            self._break_off()
+            self._break_off(inside_fault())
+
+    def cut(self) -> None:
+        """It has not ended in time."""
+        if self.source is not None:
+            self.source.break_off("the gateway is being stopped")
+        elif self._task is not None and not self.response_complete:
+            self._cut = True
+            self._task.cancel()
 
     def leave(self) -> None:
         """The caller has gone."""
         self.disconnected = True
+        self.release()
         self.message_event.set()
         if self._task is not None and not self.response_complete:
             self._task.cancel()
@@ -342,14 +408,16 @@ class HotCycle:
         self.response_complete = True
         self._protocol.transport.abort()
 
-    def _break_off(self) -> None:
+    def _break_off(self, error: SmaltError) -> None:
         if self._started:
             self.abort()
         else:
-            refuse_fault(self)
+            refuse(self, error)
 
     def _head(self, status: int, headers: Headers, framing: bytes) -> bytes:
         self._started = True
+        if self._protocol.load.closing and not self._protocol.pipeline:
+            self.keep_alive = False
         parts = [STATUS_LINE[status]]
         for name, value in (*self._protocol.server_state.default_headers, *headers):
             parts += (name, b": ", value, b"\r\n")
@@ -366,4 +434,5 @@ class HotCycle:
     def _complete(self) -> None:
         self.source = None
         self.response_complete = True
+        self.release()
         self._protocol.completed(self)

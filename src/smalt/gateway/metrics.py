@@ -28,5 +28,5 @@ def snapshot(current: Current) -> Snapshot:
 
 
 def page(snapshots: Mapping[str, Snapshot]) -> str:
-    """The text of /metrics; by worker, whose names are no label where there is one alone."""
+    """The text of /metrics, by worker; a single one has no name."""
     return exposition(METRICS, snapshots)

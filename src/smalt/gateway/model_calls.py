@@ -10,11 +10,12 @@ from smalt.dispatch.relay import relay_bytes, relay_events
 from smalt.dispatch.run import Answer, finish_whole, run_async
 from smalt.dispatch.target import Timeouts
 from smalt.dispatch.upstreams import Upstreams
-from smalt.errors import SmaltError
+from smalt.errors import InvalidGatewayKey, SmaltError
 from smalt.gateway.brought import Brought, as_the_callers, brings
 from smalt.gateway.circumstances import circumstances
 from smalt.gateway.content import plain
 from smalt.gateway.exchange import Exchange, refuse
+from smalt.gateway.forwarded import RefusedKeys
 from smalt.gateway.principals import GatewayKeys, Principal
 from smalt.types import Facts
 from smalt.wire.facts import read_facts
@@ -30,12 +31,14 @@ class ModelCalls:
         keys: GatewayKeys,
         timeouts: Timeouts,
         brought: Brought,
+        refused: RefusedKeys,
     ) -> None:
         self._dispatcher = dispatcher
         self._upstreams = upstreams
         self._keys = keys
         self._timeouts = timeouts
         self._brought = brought
+        self._refused = refused
 
     async def handle(self, exchange: Exchange) -> None:
         request_id = new_id()
@@ -43,8 +46,12 @@ class ModelCalls:
         upstreams, own = self._upstreams, brings(exchange.headers)
         try:
             principal = self._keys.principal(exchange.headers)
+            if principal.slots is not None:
+                exchange.occupy(principal.slots)
             told = circumstances(exchange.headers)
             body = plain(exchange.headers, exchange.body)
+            if body is not exchange.body:
+                exchange.hold(len(body))
             facts = read_facts(exchange.asked, body)
             if own:
                 call, upstreams = await self._brought.open(
@@ -58,6 +65,8 @@ class ModelCalls:
 
             answer = await run_async(call, send)
         except SmaltError as error:
+            if isinstance(error, InvalidGatewayKey):
+                self._refused.note(exchange)
             answered = None if own else stand_in(self._dispatcher, facts, error, request_id)
             if answered is not None:
                 exchange.respond(*answered)

@@ -93,6 +93,10 @@ PAGES: Final[Mapping[str, Page]] = {
         {200: _TEXT, 404: _ref("Error")},
         media_type=CONTENT_TYPE.partition(";")[0],
     ),
+    "/metrics/worker": Page(
+        "The same of the worker that answers, as JSON.",
+        {200: _list(_object(metric=_TEXT, labels=_list(_TEXT))), 404: _ref("Error")},
+    ),
     "/admin/v1/usage": Page("Tokens, attempts and cost since the start.", {200: _USAGE}, "admin"),
     "/admin/v1/upstreams": Page(
         "State of every upstream now.", {200: _list(_ref("UpstreamStatus"))}, "admin"

@@ -3,8 +3,9 @@
 import dataclasses
 import hmac
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
+import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -16,23 +17,26 @@ from smalt.errors import InvalidGatewayKey, SmaltError
 from smalt.gateway import metrics, openapi
 from smalt.gateway.current import Current
 from smalt.gateway.health import report
+from smalt.gateway.siblings import Siblings, by_worker, summed, worst_health
 from smalt.gateway.surfaces import ModelPages, unsupported
-from smalt.observe.exposition import CONTENT_TYPE
+from smalt.observe.exposition import CONTENT_TYPE, Snapshot, read_snapshot
 from smalt.observe.totals import Sums
 from smalt.wire.error_body import error_body, error_headers
 from smalt.wire.prices import usd_text
 
+METRICS_OF_ONE: Final = "/metrics/worker"
 
-def pages(current: Current) -> Starlette:
-    """The Starlette application around the model calls."""
-    guarded = _Pages(current)
+
+def pages(current: Current, siblings: Siblings | None = None) -> Starlette:
+    """The Starlette application around the model calls. With `siblings` it speaks for them, too."""
+    guarded = _Pages(current, siblings)
     models = ModelPages(current).routes
     ready = [Route(path, guarded.ready) for path in ("/health/ready", "/ready")]
     live = [Route(path, _live) for path in ("/health/live", "/live")]
     health = [Route("/health", guarded.health)]
     admin = [Route("/admin/v1/usage", guarded.usage), Route("/admin/v1/upstreams", guarded.upstreams)]
     admin += [Route(openapi.PATH, guarded.openapi)]
-    watched = [Route("/metrics", guarded.metrics)]
+    watched = [Route("/metrics", guarded.metrics), Route(METRICS_OF_ONE, guarded.metrics_of_one)]
     return Starlette(
         routes=[*models, *health, *ready, *live, *watched, *admin],
         exception_handlers={SmaltError: _refuse, 404: _unknown, 405: _unknown},
@@ -40,15 +44,18 @@ def pages(current: Current) -> Starlette:
 
 
 class _Pages:
-    def __init__(self, current: Current) -> None:
+    def __init__(self, current: Current, siblings: Siblings | None) -> None:
         self._current = current
+        self._siblings = siblings
 
     @property
     def _dispatcher(self) -> Dispatcher:
         return self._current.now.assembly.dispatcher
 
     async def ready(self, _request: Request) -> Response:
-        """200 while every model has a healthy upstream."""
+        """200 while every model has a healthy upstream, and nobody has told the gateway to end."""
+        if self._current.load.closing:
+            return JSONResponse({"status": "draining"}, status_code=503)
         missing = self._dispatcher.unavailable_models()
         if not missing:
             return JSONResponse({"status": "ready"})
@@ -59,30 +66,51 @@ class _Pages:
     async def health(self, _request: Request) -> Response:
         """Everything the gateway depends on; 503 while a model has nobody."""
         body = report(self._current)
+        if self._siblings is not None:
+            body = worst_health(await self._siblings.ask_json("/health", body))
         return JSONResponse(body, status_code=503 if body["status"] == "unavailable" else 200)
 
     async def metrics(self, _request: Request) -> Response:
         """For Prometheus, which sends no key: names and numbers only."""
+        own = self._snapshot()
+        if self._siblings is None:
+            return Response(metrics.page({"": own}), media_type=CONTENT_TYPE)
+        told = await self._siblings.ask(METRICS_OF_ONE)
+        snapshots: dict[str, Snapshot] = {str(self._siblings.number): own}
+        snapshots |= {str(number): read_snapshot(page) for number, page in told.items() if page is not None}
+        return Response(metrics.page(dict(sorted(snapshots.items()))), media_type=CONTENT_TYPE)
+
+    async def metrics_of_one(self, _request: Request) -> Response:
+        """The samples of this worker alone, as JSON."""
+        return Response(msgspec.json.encode(self._snapshot()), media_type="application/json")
+
+    def _snapshot(self) -> Snapshot:
         if not self._current.now.settings.observe.metrics:
             raise HTTPException(404)
-        return Response(metrics.page({"0": metrics.snapshot(self._current)}), media_type=CONTENT_TYPE)
+        return metrics.snapshot(self._current)
 
     async def usage(self, request: Request) -> Response:
         """Tokens, attempts and cost since the start, by upstream and model."""
         self._require_admin(request)
         totals = self._current.now.assembly.totals
-        return JSONResponse(
-            {
-                "errors": totals.errors,
-                "upstreams": _table(totals.sums("upstream")),
-                "models": _table(totals.sums("model")),
-            }
-        )
+        body = {
+            "errors": totals.errors,
+            "upstreams": _table(totals.sums("upstream")),
+            "models": _table(totals.sums("model")),
+        }
+        if self._siblings is not None:
+            body = summed(await self._siblings.ask_json("/admin/v1/usage", body, _authorization(request)))
+        return JSONResponse(body)
 
     async def upstreams(self, request: Request) -> Response:
         """State of every upstream now."""
         self._require_admin(request)
-        return JSONResponse([dataclasses.asdict(status) for status in self._dispatcher.status()])
+        rows = [dataclasses.asdict(status) for status in self._dispatcher.status()]
+        if self._siblings is not None:
+            rows = by_worker(
+                await self._siblings.ask_json("/admin/v1/upstreams", rows, _authorization(request))
+            )
+        return JSONResponse(rows)
 
     async def openapi(self, request: Request) -> Response:
         """What these pages answer, for programs."""
@@ -90,11 +118,15 @@ class _Pages:
         return JSONResponse(openapi.description())
 
     def _require_admin(self, request: Request) -> None:
-        presented = request.headers.get("authorization", "").removeprefix("Bearer ")
+        presented = _authorization(request).removeprefix("Bearer ")
         if not hmac.compare_digest(presented.encode(), self._current.now.admin_key.encode()):
             raise InvalidGatewayKey(
                 "this page needs the admin key", resolution=("Send Authorization: Bearer <admin key>.",)
             )
+
+
+def _authorization(request: Request) -> str:
+    return request.headers.get("authorization", "")
 
 
 def _table(sums: Mapping[str, Sums]) -> dict[str, dict[str, Any]]:

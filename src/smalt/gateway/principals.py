@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from smalt.errors import InvalidGatewayKey, PermissionDenied
 from smalt.gateway.exchange import Headers
+from smalt.gateway.load import Slots
 
 _BEARER = b"bearer "
 _CARRIERS = frozenset({b"authorization", b"api-key", b"x-api-key"})
@@ -13,10 +14,11 @@ _CARRIERS = frozenset({b"authorization", b"api-key", b"x-api-key"})
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """`models`: the names it may ask for, None for all."""
+    """`models`: the names it may ask for, None for all. `slots`: for its requests; None: any number."""
 
     alias: str
     models: frozenset[str] | None = None
+    slots: Slots | None = None
 
     def require(self, model: str) -> None:
         """Raises PermissionDenied for a model this principal may not use."""

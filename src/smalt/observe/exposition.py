@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Final, Literal
 
+import msgspec
 from msgspec import Struct
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -40,15 +41,16 @@ class Sample(Struct, frozen=True):
 
 
 Snapshot = Sequence[Sample]
+read_snapshot: Final = msgspec.json.Decoder(list[Sample]).decode
 
 
 def exposition(metrics: Sequence[Metric], snapshots: Mapping[str, Snapshot]) -> str:
-    """`snapshots`: by worker, which becomes a label where there are several. Metrics without samples are left
+    """`snapshots`: by worker, which becomes a label; none if it is empty. Metrics without samples are left
     out, and so are samples of other metrics."""
     found: dict[str, list[tuple[str, Sample]]] = defaultdict(list)
     for worker, snapshot in snapshots.items():
         for sample in snapshot:
-            found[sample.metric].append((worker if len(snapshots) > 1 else "", sample))
+            found[sample.metric].append((worker, sample))
     return "".join(
         line for metric in metrics if metric.name in found for line in _lines(metric, found[metric.name])
     )

@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import signal
 import socket
 import subprocess
 import threading
@@ -47,7 +48,9 @@ def greeting(folder: Path) -> Iterator[str]:
     """What a gateway that runs says to people."""
     with running("serve", *FREE_PORT, cwd=folder) as gateway:
         yield read_until("curl", gateway)
-        assert end(gateway) == (0, "")
+        code, said = end(gateway, signal.SIGINT)
+        assert code == 0
+        assert re.fullmatch(r"(.*: 1, the last from 127\.0\.0\.1\n)?", said)  # the request without a key
 
 
 def test_the_curl_line_works(greeting: str) -> None:
@@ -112,7 +115,7 @@ def test_without_configuration_an_emulator_stands_behind_it(tmp_path: Path) -> N
             headers={"authorization": f"Bearer {told['gateway_key']}"},
             trust_env=False,
         )
-        code, _ = end(gateway)
+        code, _ = end(gateway, signal.SIGINT)
 
         assert [model["id"] for model in answer.json()["data"]] == told["models"]
         assert code == 0

@@ -23,7 +23,7 @@ def test_every_kind_of_metric() -> None:
     text = exposition(
         (CALLS, UP, SECONDS, Metric("absent", "gauge", "Nothing.")),
         {
-            "0": [
+            "": [
                 Sample("calls_total", ("gpt-4o",), 3),
                 Sample("calls_total", ("",), "0.000000001"),
                 Sample("up", (), 1),
@@ -62,7 +62,7 @@ def test_no_label_ends_its_line() -> None:
     """Quotes, backslashes and line breaks come out as they went in."""
     name = 'a"b\\c\nd} 1'
     (family,) = text_string_to_metric_families(
-        exposition((CALLS,), {"0": [Sample("calls_total", (name,), 1)]})
+        exposition((CALLS,), {"": [Sample("calls_total", (name,), 1)]})
     )
     (sample,) = family.samples
     assert sample.labels == {"model": name}

@@ -32,7 +32,7 @@ def counted(*records: CallRecord, known: Known = KNOWN) -> dict[str, float]:
     metrics.known = known
     for record in records:
         metrics(record)
-    return parsed(exposition(CALL_METRICS, {"0": list(metrics.samples())}))
+    return parsed(exposition(CALL_METRICS, {"": list(metrics.samples())}))
 
 
 def test_answered_calls() -> None:
@@ -107,7 +107,7 @@ def test_what_was_counted_outlives_new_settings() -> None:
     metrics.known = Known({"gpt-5"}, {"ci"}, KNOWN.providers)
     metrics(CALL)
     metrics(replace(CALL, model="gpt-5"))
-    found = parsed(exposition(CALL_METRICS, {"0": list(metrics.samples())}))
+    found = parsed(exposition(CALL_METRICS, {"": list(metrics.samples())}))
     calls = {name: value for name, value in found.items() if name.startswith("smalt_calls_total")}
     assert len(calls) == 3
     assert set(calls.values()) == {1}
@@ -135,7 +135,7 @@ def test_threads_lose_nothing() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    found = parsed(exposition(CALL_METRICS, {"0": list(metrics.samples())}))
+    found = parsed(exposition(CALL_METRICS, {"": list(metrics.samples())}))
     assert (
         found["smalt_calls_total{model=gpt-4o,operation=chat.completions,outcome=ok,principal=ci}"] == 4_000
     )

@@ -34,7 +34,7 @@ UP = "smalt_up{deployment=gpt/4o,model=gpt-4o,region=eastus,resource=east,upstre
 
 def told(*statuses: UpstreamStatus) -> dict[str, float]:
     samples = list(upstream_samples(statuses, {"east/gpt/4o"}))
-    return parsed(exposition(UPSTREAM_METRICS, {"0": samples}))
+    return parsed(exposition(UPSTREAM_METRICS, {"": samples}))
 
 
 def test_everything_that_is_told_of_an_upstream() -> None:
@@ -78,7 +78,7 @@ def test_deployments_that_callers_have_named_are_left_out() -> None:
 def test_what_waits_and_what_was_lost() -> None:
     """Of the process as a whole."""
     samples = list(process_samples(waiting_calls=2, lost_lines=7))
-    assert parsed(exposition(PROCESS_METRICS, {"0": samples})) == {
+    assert parsed(exposition(PROCESS_METRICS, {"": samples})) == {
         "smalt_waiting_calls{}": 2,
         "smalt_lost_log_lines_total{}": 7,
     }
