@@ -22,8 +22,10 @@ from smalt.dispatch.dump import dump_if_asked
 from smalt.dispatch.heads import Credential
 from smalt.dispatch.proxy import Proxy
 from smalt.dispatch.target import Origin, Target, Timeouts
+from smalt.observe.conventions import providers
 from smalt.observe.log import log_notice, log_trouble
 from smalt.observe.ptu import Provisioned
+from smalt.observe.spans import Spans
 from smalt.observe.totals import Totals
 from smalt.wire.defaults import Defaults
 from smalt.wire.models import model_data
@@ -33,7 +35,7 @@ from smalt.wire.profiles import Profiles
 @dataclass(frozen=True, slots=True)
 class Assembly:
     """The running objects every door needs. `targets`: resources by name. `secrets`: of all of them. `cache`:
-    None if none is wanted."""
+    None if none is wanted. `spans`: None until they were."""
 
     dispatcher: Dispatcher
     targets: Mapping[str, Target]
@@ -41,6 +43,12 @@ class Assembly:
     timeouts: Timeouts
     totals: Totals
     cache: AnswerCache | None
+    spans: Spans | None
+
+    def close(self) -> None:
+        """Finish what is done in the background."""
+        if self.spans is not None:
+            self.spans.close()
 
 
 def assemble(
@@ -62,6 +70,8 @@ def assemble(
     dump_if_asked(os.environ)
     frozen, timeouts, cache = freeze(settings), settings.timeouts, settings.cache
     specs, filled_in = budgets(settings), defaults(settings)
+    spans = _spans(settings, before)
+    traces = (spans,) if spans and settings.observe.otlp else ()
     if before is None:
         totals, engine = Totals(), Engine(frozen)
         spent = Budgets(specs)
@@ -76,7 +86,7 @@ def assemble(
     return Assembly(
         dispatcher=Dispatcher(
             engine,
-            (totals, log_trouble, *sinks),
+            (totals, log_trouble, *traces, *sinks),
             (log_notice,),
             own_prices(settings),
             before.dispatcher if before else None,
@@ -85,23 +95,26 @@ def assemble(
             begin_sinks=begin_sinks,
             degraded=degraded(settings),
         ),
-        targets={
-            name: _target(
-                resource,
-                _origin(resource, settings.network),
-                secrets.of(name, resource),
-                filled_in,
-                adapt=settings.adapt,
-            )
-            for name, resource in settings.resources.items()
-        },
+        targets=_targets(settings, secrets, filled_in),
         secrets=secrets,
         timeouts=Timeouts(
             timeouts.connect_s, timeouts.total_s, timeouts.stream_first_byte_s, timeouts.stream_idle_s
         ),
         totals=totals,
         cache=AnswerCache(cache.size, cache.ttl_s) if cache.size else None,
+        spans=spans,
     )
+
+
+def _spans(settings: Settings, before: Assembly | None) -> Spans | None:
+    """One for the life of the process: what was told it is still sent after a change. Raises MissingExtra."""
+    known, url = before.spans if before else None, settings.observe.otlp
+    if not url:
+        return known
+    if known is None:
+        return Spans(url, providers(settings.resources))
+    known.send_to(url, providers(settings.resources))
+    return known
 
 
 def _provisioned(settings: Settings) -> dict[str, Provisioned]:
@@ -126,6 +139,20 @@ def _origin(resource: Resource, network: Network) -> Origin:
         Proxy.of(proxy) if proxy else None,
         ca_pem(network) if tls else "",
     )
+
+
+def _targets(settings: Settings, secrets: Secrets, filled_in: Mapping[str, Defaults]) -> dict[str, Target]:
+    """By resource."""
+    return {
+        name: _target(
+            resource,
+            _origin(resource, settings.network),
+            secrets.of(name, resource),
+            filled_in,
+            adapt=settings.adapt,
+        )
+        for name, resource in settings.resources.items()
+    }
 
 
 def _target(

@@ -90,14 +90,15 @@ class Fleet:
         self._watch.add(files)
 
     def close(self) -> None:
-        """Close every transport made from this fleet for threads, and end `watch`. Those for event loops are
-        closed by their clients, in their loops."""
+        """Close every transport made from this fleet for threads, send what spans are left, and end `watch`.
+        Transports for event loops are closed by their clients, in their loops."""
         if self._watch is not None:
             self._watch.end()
             self._watch = None
         for transport in list(self._transports):
             if hasattr(transport, "close"):
                 transport.close()
+        self._assembly.close()
 
     def __enter__(self) -> Self:
         return self

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from datetime import date
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
@@ -74,6 +75,7 @@ def _findings(settings: Settings) -> Iterator[Finding]:
     if settings.cache.model_fields_set == {"ttl_s"}:
         yield Finding(("cache", "size"), "size is required: the most answers to keep")
     yield from _of_gateway(settings)
+    yield from _of_otlp(settings.observe.otlp or "")
 
 
 def _of_resource(name: str, resource: Resource, quotas: Collection[str]) -> Iterator[Finding]:
@@ -232,6 +234,16 @@ def _of_gateway(settings: Settings) -> Iterator[Finding]:
         if not is_reference(guard.use):
             path = ("gateway", "guards", index)
             yield Finding((*path, "use"), "expected a class such as smalt.guards.patterns:Patterns")
+
+
+def _of_otlp(url: str) -> Iterator[Finding]:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if url and not usable:
+        yield Finding(("observe", "otlp"), "expected the URL of a collector, such as http://127.0.0.1:4318")
 
 
 def _is_api_version(text: str) -> bool:

@@ -410,7 +410,11 @@ class Observe(Section):
         default=True,
         description="Serve `/metrics` to Prometheus, without a key: names and numbers alone.",
     )
-    otlp: str | None = _later("URL of an OpenTelemetry collector.")
+    otlp: str | None = Field(
+        default=None,
+        description="URL of an OpenTelemetry collector, such as http://127.0.0.1:4318: it is sent a span for "
+        "each call and attempt, by OTLP over HTTP. Needs the extra `otel`.",
+    )
 
 
 class Settings(Section):

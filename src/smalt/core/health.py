@@ -93,7 +93,7 @@ class Health:
         """Half open: the next call finds out whether the upstream is back."""
         if not self.half_open:
             return "closed"
-        return "open" if self.resting(now) is Rest.OPEN else "half_open"
+        return "open" if now < self._cooled_until_s and self.rest is Rest.OPEN else "half_open"
 
     def waits_until_s(self, now: float) -> float:
         """When a call that waits for it may be sent; infinite if none should wait."""

@@ -24,8 +24,8 @@ from smalt.gateway.guarding import Guards, guarded
 from smalt.gateway.load import Load
 from smalt.gateway.model_calls import ModelCalls
 from smalt.gateway.principals import GatewayKeys, Principal
-from smalt.observe import conventions
 from smalt.observe.call_lines import log_begun, log_ended
+from smalt.observe.conventions import providers
 from smalt.observe.metrics import Known, Metrics
 from smalt.observe.writer import LogWriter
 
@@ -94,6 +94,12 @@ class Current:
         return None if self.now.settings.gateway.keys else self._made_keys.gateway
 
     @property
+    def lost_spans(self) -> int:
+        """Calls that reached no collector."""
+        spans = self.now.assembly.spans
+        return spans.lost if spans else 0
+
+    @property
     def lost_lines(self) -> int:
         """Of the log."""
         return self._log.lost if self._log else 0
@@ -133,6 +139,7 @@ class Current:
     def close(self) -> None:
         self.connections.close()
         self._to_brought.close()
+        self.now.assembly.close()
 
     def _built(self, settings: Settings, before: Assembly | None) -> InForce:
         begun, ended = (self._log.put, self._log.put) if self._log else (log_begun, log_ended)
@@ -179,10 +186,7 @@ class Current:
 
 def _known(settings: Settings, models: Iterable[str]) -> Known:
     """The names of metrics: none that a caller has made up."""
-    providers = {
-        f"{name}/{deployment}": conventions.OPENAI if resource.kind == "openai" else conventions.AZURE
-        for name, resource in settings.resources.items()
-        for deployment in resource.deployments
-    }
     names = {name for model in models for name in (model, model.removeprefix(AZURE_PREFIX))}
-    return Known(names, {MADE_AT_START, *(key.alias for key in settings.gateway.keys)}, providers)
+    return Known(
+        names, {MADE_AT_START, *(key.alias for key in settings.gateway.keys)}, providers(settings.resources)
+    )

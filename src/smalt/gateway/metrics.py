@@ -23,7 +23,7 @@ def snapshot(current: Current) -> Snapshot:
     return [
         *upstream_samples(dispatcher.status(), current.metrics.known.providers),
         *current.metrics.samples(),
-        *process_samples(waiting_calls=waiting, lost_lines=current.lost_lines),
+        *process_samples(waiting_calls=waiting, lost_lines=current.lost_lines, lost_spans=current.lost_spans),
     ]
 
 

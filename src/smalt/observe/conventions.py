@@ -3,8 +3,10 @@
 Source: opentelemetry-semantic-conventions 0.66b2, `gen_ai`; boundaries: GenAI metrics, "client metrics".
 """
 
+from collections.abc import Mapping
 from typing import Final
 
+from smalt.config.schema import Resource
 from smalt.types import Operation
 
 OPERATION_NAME: Final = "gen_ai.operation.name"
@@ -37,3 +39,12 @@ OPERATION_NAMES: Final = {
     Operation.COMPLETIONS: "text_completion",
     Operation.EMBEDDINGS: "embeddings",
 }
+
+
+def providers(resources: Mapping[str, Resource]) -> dict[str, str]:
+    """By upstream."""
+    return {
+        f"{name}/{deployment}": OPENAI if resource.kind == "openai" else AZURE
+        for name, resource in resources.items()
+        for deployment in resource.deployments
+    }

@@ -40,7 +40,8 @@ IN_FLIGHT: Final = Metric("smalt_in_flight", "gauge", "Calls that the upstream i
 WAITING: Final = Metric("smalt_waiting_calls", "gauge", "Calls that wait for a free upstream.")
 LOST_LINES: Final = Metric("smalt_lost_log_lines_total", "counter", "Lines of the log that were not written.")
 UPSTREAM_METRICS: Final = (UP, COOLDOWN, BREAKER, SHARE, USED, LIMIT, IN_FLIGHT)
-PROCESS_METRICS: Final = (WAITING, LOST_LINES)
+LOST_SPANS: Final = Metric("smalt_lost_spans_total", "counter", "Calls whose spans reached no collector.")
+PROCESS_METRICS: Final = (WAITING, LOST_LINES, LOST_SPANS)
 
 
 def upstream_samples(statuses: Sequence[UpstreamStatus], known: Collection[str]) -> Iterator[Sample]:
@@ -64,6 +65,7 @@ def upstream_samples(statuses: Sequence[UpstreamStatus], known: Collection[str])
                 yield Sample(LIMIT.name, labels, window.limit)
 
 
-def process_samples(*, waiting_calls: int, lost_lines: int) -> Iterator[Sample]:
+def process_samples(*, waiting_calls: int, lost_lines: int, lost_spans: int) -> Iterator[Sample]:
     yield Sample(WAITING.name, (), waiting_calls)
     yield Sample(LOST_LINES.name, (), lost_lines)
+    yield Sample(LOST_SPANS.name, (), lost_spans)

@@ -86,4 +86,5 @@ def test_names_and_labels_stay() -> None:
         f"histogram gen_ai_client_operation_time_to_first_chunk_seconds {gen_ai}",
         "gauge smalt_waiting_calls",
         "counter smalt_lost_log_lines_total",
+        "counter smalt_lost_spans_total",
     ]

@@ -101,6 +101,14 @@ def test_the_full_file_has_no_problems(loaded: Callable[..., Settings]) -> None:
     ("text", "problem"),
     [
         ("retry: {max_attempts: 0}", "1:9: retry.max_attempts: expected a whole number above 0, got 0"),
+        (
+            "observe: {otlp: 'collector:4318'}",
+            "1:11: observe.otlp: expected the URL of a collector, such as http://127.0.0.1:4318",
+        ),
+        (
+            "observe: {otlp: 'http://[x'}",
+            "1:11: observe.otlp: expected the URL of a collector, such as http://127.0.0.1:4318",
+        ),
         ("gateway: {listen: 8000}", "1:11: gateway.listen: expected host:port such as 127.0.0.1:8000"),
         ("gateway: {listen: 'h:99999'}", "1:11: gateway.listen: expected host:port such as 127.0.0.1:8000"),
         ("gateway: {listen: ':80'}", "1:11: gateway.listen: expected host:port such as 127.0.0.1:8000"),

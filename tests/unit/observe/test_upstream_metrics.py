@@ -77,8 +77,9 @@ def test_deployments_that_callers_have_named_are_left_out() -> None:
 
 def test_what_waits_and_what_was_lost() -> None:
     """Of the process as a whole."""
-    samples = list(process_samples(waiting_calls=2, lost_lines=7))
+    samples = list(process_samples(waiting_calls=2, lost_lines=7, lost_spans=9))
     assert parsed(exposition(PROCESS_METRICS, {"": samples})) == {
         "smalt_waiting_calls{}": 2,
         "smalt_lost_log_lines_total{}": 7,
+        "smalt_lost_spans_total{}": 9,
     }
