@@ -121,7 +121,7 @@ class Dispatcher:
     def apart(self, spec: UpstreamSpec) -> "Dispatcher":
         """For calls to this upstream, which none of ours has to do with: told to the same sinks, at list
         prices, and nothing else is shared."""
-        apart = Dispatcher(self._engine.apart(spec), self._sinks)
+        apart = Dispatcher(self._engine.apart(spec), self._sinks, begin_sinks=self.begin_sinks)
         apart.origins = Origins(most=0)  # a single upstream leaves nothing to remember
         return apart
 

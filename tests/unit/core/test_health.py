@@ -366,3 +366,16 @@ def test_an_upstream_that_speaks_is_not_missed_any_more(answered: bool) -> None:
     assert not health.clean
     health.alive(answered=answered)
     assert (health.resting(1), health.until_s) == (None, -NEVER)
+
+
+def test_the_state_of_the_breaker() -> None:
+    """Closed, open after failures in a row, half open once its time is over: the next call finds out."""
+    health = Health(BreakerSpec(failures=1, open_s=30))
+    assert health.breaker_state(0) == "closed"
+    cooldown = health.failed(0, Cooldown(1, Rest.COOLING), grows=True, now=0)
+    assert cooldown is not None
+    health.cool(cooldown, "boom", 0)
+    assert health.breaker_state(29) == "open"
+    assert health.breaker_state(31) == "half_open"
+    health.alive(answered=True)
+    assert health.breaker_state(31) == "closed"
