@@ -46,7 +46,7 @@ class Spans:
         self._exporter = _exporter(url)
         self._resource = _resource()
         self.url, self.providers = url, providers
-        self._failing = False
+        self._failing = self._closed = False
         self._background: Background[CallRecord] = Background(self._export, THREAD)
         atexit.register(self.close)
 
@@ -67,7 +67,10 @@ class Spans:
         self.providers = providers
 
     def close(self) -> None:
-        """Send what is left, for a short while at most."""
+        """Send what is left, for a short while at most. Safe to repeat."""
+        if self._closed:
+            return
+        self._closed = True
         atexit.unregister(self.close)
         self._background.close(CLOSES_WITHIN_S)
         self._exporter.shutdown()  # type: ignore[no-untyped-call]

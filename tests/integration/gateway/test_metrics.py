@@ -4,11 +4,13 @@ import openai
 import pytest
 from tests.contract import world
 from tests.contract.doors import sdk_client
-from tests.contract.gateways import KEY, Stage
+from tests.contract.gateways import KEY, Stage, eventually
 from tests.contract.scenarios import EAST_FIRST
 from tests.integration.gateway.raw import ask, request
+from tests.unit.observe.collector import collecting
 from tests.unit.observe.test_exposition import parsed
 
+from smalt.config.schema import Observe
 from smalt.emulator.testing import Handle
 from smalt.gateway.metrics import METRICS
 
@@ -88,3 +90,39 @@ def test_names_and_labels_stay() -> None:
         "counter smalt_lost_log_lines_total",
         "counter smalt_lost_spans_total",
     ]
+
+
+def test_what_is_watched_follows_a_reload(
+    stage: Stage, azure: Handle, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Lines of calls, the page and the collector come and go; counters never go back."""
+    caplog.set_level("INFO")
+    current = stage._current
+    assert current is not None
+    settings = current.now.settings
+
+    def call(client: openai.OpenAI) -> None:
+        client.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": "hello"}])
+
+    def observe(**told: object) -> None:
+        current.become(settings.model_copy(update={"observe": Observe.model_validate(told)}))
+
+    def logged() -> int:
+        return sum(record.name in {"smalt.requests", "smalt.responses"} for record in caplog.records)
+
+    with sdk_client(stage.url, "openai") as client, collecting() as collector:
+        call(client)
+        assert logged() == 0
+        observe(calls=True, otlp=collector.url)
+        call(client)
+        eventually(lambda: logged() == 2)
+        observe(metrics=False)
+        call(client)
+        assert ask(stage.url, PAGE).status == 404
+        observe()
+        call(client)
+        current.close()
+    calls = "smalt_calls_total{model=gpt-4o,operation=chat.completions,outcome=ok,principal=tests}"
+    assert scraped(stage)[calls] == 3  # while there were metrics
+    assert len([span for span in collector.spans if not span.name.startswith("attempt")]) == 1
+    assert logged() == 2
