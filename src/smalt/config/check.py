@@ -47,14 +47,16 @@ def check_settings(settings: Settings) -> None:
 def _check(settings: Settings, document: Document) -> None:
     lost = document.lost_deployments()
     for finding in _findings(settings):
-        if not (
-            lost and finding.path[0] in ("models", "agents", "prices", "degraded")
-        ):  # which may miss what is lost
+        if not (lost and _names_models(finding.path)):  # which may miss what is lost
             document.report(*finding)
     document.stop_if_faulty()
     for finding in of_unserved(settings):
         document.report(*finding)
     document.stop_if_faulty()
+
+
+def _names_models(path: KeyPath) -> bool:
+    return path[0] in ("models", "agents", "prices", "degraded") or path[:2] == ("gateway", "ready_models")
 
 
 def _findings(settings: Settings) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""Answers for when nothing is available, as far as settings tell them."""
+"""What is said while nothing is available for a model: to callers, and to who asks whether all is ready."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -27,6 +27,7 @@ def _behind(settings: "Settings") -> dict[str, str]:
     deployed = {
         AZURE_PREFIX + name: deployment.model
         for resource in settings.resources.values()
+        if resource.kind == "azure"
         for name, deployment in resource.deployments.items()
     }
     return deployed | {AGENT_PREFIX + name: agent.model for name, agent in settings.agents.items()}
@@ -36,6 +37,10 @@ def of_degraded(settings: "Settings") -> Iterator[Finding]:
     """What is wrong with them."""
     behind = _behind(settings)
     known = {*settings.models, *behind, *behind.values()}
+    for index, name in enumerate(settings.gateway.ready_models):
+        if name not in known or is_pattern(name):
+            told = f"no model is named '{name}'{meant(name, known)}"
+            yield Finding(("gateway", "ready_models", index), told)
     for name, answer in settings.degraded.items():
         if not (name in known or is_pattern(name) or DEFAULT_RESOURCE in settings.resources):
             yield Finding(("degraded", name), f"no model is named '{name}'{meant(name, known)}")

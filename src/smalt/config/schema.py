@@ -374,6 +374,11 @@ class Gateway(Section):
         description="A resource that has answered no call for so long is asked for its list of models, which "
         "bills nothing; one that cannot answer is avoided while others serve. 0: not at all.",
     )
+    ready_models: tuple[str, ...] = Field(
+        default=(),
+        description="Names without which the gateway is not ready: `/health/ready` is 503 while nothing is "
+        "available for one of them. Absent: all, so that one lost model is a loss of the gateway.",
+    )
     admin_key: Secret | None = Field(
         default=None, description="Key of the admin API. Absent: made on first run and printed once."
     )

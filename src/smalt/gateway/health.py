@@ -18,12 +18,19 @@ WHEN_LOST: Final = {
 }
 
 
+def lost_models(current: Current) -> list[str]:
+    """Those for which nothing is available, and without which the gateway is not ready."""
+    required = current.now.settings.gateway.ready_models
+    unavailable = current.now.assembly.dispatcher.unavailable_models()
+    return [name for name in unavailable if not required or name in required]
+
+
 def report(current: Current) -> dict[str, Any]:
     """`status`: `ok`, `degraded` while something rests or is refused that others stand in for, `unavailable`
-    while a model has nobody. `when_lost`: what each loss does to calls."""
+    while a model is lost without which the gateway is not ready. `when_lost`: what each loss does to calls.
+    """
     now, problems = current.now, current.problems
     dispatcher = now.assembly.dispatcher
-    missing = dispatcher.unavailable_models()
     upstreams = {
         status.name: {"state": status.state, "reason": status.reason} for status in dispatcher.status()
     }
@@ -33,8 +40,8 @@ def report(current: Current) -> dict[str, Any]:
     troubles = [*upstreams.values(), *(shown for of_one in credentials.values() for shown in of_one)]
     well = not problems and all(shown.get("reason") is None for shown in troubles)
     return {
-        "status": "unavailable" if missing else "ok" if well else "degraded",
-        "models_without_upstream": missing,
+        "status": "unavailable" if lost_models(current) else "ok" if well else "degraded",
+        "models_without_upstream": dispatcher.unavailable_models(),
         "upstreams": upstreams,
         "credentials": credentials,
         "configuration": {"in_force_since": _told(now.since), "problems": problems},

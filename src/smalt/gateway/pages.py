@@ -16,7 +16,7 @@ from smalt.dispatch.dispatcher import Dispatcher
 from smalt.errors import InvalidGatewayKey, SmaltError
 from smalt.gateway import metrics, openapi
 from smalt.gateway.current import Current
-from smalt.gateway.health import report
+from smalt.gateway.health import lost_models, report
 from smalt.gateway.siblings import Siblings, by_worker, summed, worst_health
 from smalt.gateway.surfaces import ModelPages, unsupported
 from smalt.observe.exposition import CONTENT_TYPE, Snapshot, read_snapshot
@@ -53,10 +53,11 @@ class _Pages:
         return self._current.now.assembly.dispatcher
 
     async def ready(self, _request: Request) -> Response:
-        """200 while every model has a healthy upstream, and nobody has told the gateway to end."""
+        """200 while every model that is required has a healthy upstream, and nobody has told the gateway to
+        end."""
         if self._current.load.closing:
             return JSONResponse({"status": "draining"}, status_code=503)
-        missing = self._dispatcher.unavailable_models()
+        missing = lost_models(self._current)
         if not missing:
             return JSONResponse({"status": "ready"})
         reasons = {status.name: status.reason for status in self._dispatcher.status() if status.reason}

@@ -134,6 +134,23 @@ def test_ready_while_every_model_has_a_healthy_upstream(stage: Stage, azure: Han
     eventually(lambda: page(stage, "/health/ready", KEY).status == 200, within_s=10)
 
 
+def test_only_required_models_make_it_unready(stage: Stage, azure: Handle) -> None:
+    """One that nobody must have may be lost; it is still told."""
+    stage.play(world.settings(azure, gateway={"ready_models": ["gpt-4"]}))
+    for region in world.REGIONS:
+        azure.set(region, "error", error="rate_limit_tokens_classic")
+    ask(stage.url, request())
+    assert page(stage, "/health/ready", KEY).status == 200
+    answer = page(stage, "/health", KEY)
+    told = json.loads(answer.body)
+    assert (answer.status, told["status"]) == (200, "degraded")
+    assert "gpt-4o" in told["models_without_upstream"]
+    stage.play(world.settings(azure, gateway={"ready_models": ["gpt-4", "azure/gpt-4o-prod"]}))
+    ask(stage.url, request())
+    answer = page(stage, "/health/ready", KEY)
+    assert (answer.status, json.loads(answer.body)["models_without_upstream"]) == (503, ["azure/gpt-4o-prod"])
+
+
 def test_a_full_upstream_is_ready(stage: Stage, azure: Handle) -> None:
     """A spent quota is no fault: others in the same place would find it spent, too."""
     stage.play(limited(azure, quota_rpm=6))

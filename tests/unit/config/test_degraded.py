@@ -63,6 +63,21 @@ def test_mistakes(problems: Callable[..., list[str]], written: str, problem: str
     assert problems(f"{WRITTEN}  {written}\n") == [problem]
 
 
+@pytest.mark.parametrize("name", ["gpt-4o", "agent/narrator", "azure/prod"])
+def test_models_that_the_gateway_must_have(loaded: Callable[..., Settings], name: str) -> None:
+    """All that has a route."""
+    written = WRITTEN.replace("degraded:\n", "gateway:\n")
+    assert loaded(f"{written}  ready_models: [{name}]\n").gateway.ready_models == (name,)
+
+
+@pytest.mark.parametrize("name", ["gpt-4", "'gpt-*'", "prod"])
+def test_models_that_no_gateway_has(problems: Callable[..., list[str]], name: str) -> None:
+    """They would never be missed; patterns have no upstreams of their own."""
+    written = WRITTEN.replace("degraded:\n", "gateway:\n")
+    (problem,) = problems(f"{written}  ready_models: [{name}]\n")
+    assert problem.startswith("6:18: gateway.ready_models[0]: no model is named")
+
+
 def test_a_default_resource_may_serve_any_name(loaded: Callable[..., Settings]) -> None:
     """So no name is wrong."""
     assert loaded(WRITTEN.replace("east:", "default:", 1) + "  anything: {}\n").degraded
