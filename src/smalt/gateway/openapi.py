@@ -52,7 +52,9 @@ _HEALTH = _object(
     status=_one_of("ok", "degraded", "unavailable"),
     models_without_upstream=_list(_TEXT),
     upstreams=_by_name(_object(state=_TEXT, reason=_TEXT_OR_NONE)),
+    credentials=_by_name(_list(_object(state=_TEXT, reason=_TEXT_OR_NONE, since=_TEXT_OR_NONE))),
     configuration=_object(in_force_since={"type": "string", "format": "date-time"}, problems=_list(_TEXT)),
+    when_lost=_by_name(_TEXT),
 )
 _USAGE = _object(errors=_NUMBER, upstreams=_by_name(_ref("UsageSums")), models=_by_name(_ref("UsageSums")))
 
@@ -70,7 +72,9 @@ class Page:
 
 
 _LIVE_PAGE = Page("The process answers.", {200: _object(status=_one_of("live"))})
-_READY_PAGE = Page("Whether every model has a healthy upstream.", {200: _READY, 503: _NOT_READY})
+_READY_PAGE = Page(
+    "Whether every model that is required has a healthy upstream.", {200: _READY, 503: _NOT_READY}
+)
 _MODELS_PAGE = Page(
     "The models a key may ask for.",
     {200: _object(object=_one_of("list"), data=_list(_ref("Model")))},

@@ -1,6 +1,7 @@
 """A gateway nobody calls notices that Azure is gone, and that it is back, without a billed token."""
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,9 +34,10 @@ def is_ready(gateway: GatewayProcess) -> bool:
 
 
 def up(gateway: GatewayProcess) -> dict[str, bool]:
-    """Whether each deployment is there; as the page of operators has it until metrics are served."""
-    rows = json.loads(page(gateway, "/admin/v1/upstreams").body)
-    return {row["name"]: row["state"] == "available" for row in rows}
+    """Whether each deployment is there, as Prometheus reads it."""
+    lines = page(gateway, "/metrics").body.decode().splitlines()
+    found = (re.fullmatch(r'smalt_up\{upstream="([^"]+)",.*\} ([01])', line) for line in lines)
+    return {match[1]: match[2] == "1" for match in found if match}
 
 
 def set_both(azure: Handle, mode: str, **switches: Any) -> None:
