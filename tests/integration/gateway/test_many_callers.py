@@ -168,7 +168,7 @@ async def test_a_reader_that_stops_holds_back_only_its_own_stream(
             await one.head()
         await asyncio.to_thread(stand_still, azure)
         each_kb = (gateway.memory_kb() - before_kb) / STOPPED
-        assert each_kb <= 1_024  # of more than ten MB; the rest waits in the system's buffers and upstream
+        assert each_kb <= 512  # of more than ten MB; the rest waits in the system's buffers and upstream
         assert await read_at_full_speed(gateway.url, short) < 5 * alone_s + 2
         bodies = await asyncio.gather(*(one.rest() for one in stopped))
     assert [own(data) == expected for data in bodies] == [True] * STOPPED
