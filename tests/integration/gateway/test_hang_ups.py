@@ -4,14 +4,16 @@ import json
 import socket
 import struct
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 from tests.contract import world
-from tests.contract.gateways import ADAPTERS, ADMIN_KEY, Adapter, Stage, eventually
+from tests.contract.gateways import ADAPTERS, ADMIN_KEY, Adapter, Stage, eventually, needs_proc
 from tests.integration.gateway.raw import Caller, ask, body, calling, head, request
 
+from smalt.config import Settings
 from smalt.emulator.testing import Handle
 from smalt.types import CallRecord, FailureKind, Fate
 
@@ -193,3 +195,40 @@ def test_a_caller_who_leaves_with_requests_behind(
     azure.set("east", "up", latency_ms=0)
     assert ask(stage.url, request()).status == 200
     assert len(azure.log()) == len(records) == 2
+
+
+@needs_proc  # elsewhere systems refuse what a full line does not take
+def test_a_caller_who_leaves_before_the_upstream_is_connected(
+    stage: Stage, records: list[CallRecord], azure: Handle
+) -> None:
+    """The attempt is dropped, though the system still waits for the other side to answer."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as deaf, ExitStack() as stack:
+        for _ in range(3):  # what the system takes in nobody's name
+            full = stack.enter_context(closing(socket.socket()))
+            full.setblocking(False)
+            full.connect_ex(deaf.getsockname())
+        told = world.written(azure, models=ONLY_EAST, timeouts=PATIENT | {"connect_s": 60})
+        told["resources"]["east"]["endpoint"] = f"http://127.0.0.1:{deaf.getsockname()[1]}"
+        stage.play(Settings.model_validate(told))
+        stage.assembly.dispatcher._sinks += (records.append,)
+        with calling(stage.url) as caller:
+            caller.send(request())
+            eventually(lambda: any(row["in_flight"] for row in upstreams(stage)))
+        eventually(lambda: len(records) == 1, within_s=WITHIN_S)
+        assert records[0].error == "abandoned"
+        assert not any(row["in_flight"] for row in upstreams(stage))
+
+
+def test_a_caller_who_leaves_in_an_answer_too_large_to_hold(
+    stage: Stage, records: list[CallRecord], azure: Handle
+) -> None:
+    """What is relayed as it comes is dropped as it is."""
+    content = {"model": "text-embedding-3-small", "input": ["word"] * 600, "encoding_format": "float"}
+    with calling(stage.url) as caller:
+        caller.send(request(content=json.dumps(content).encode(), target="/v1/embeddings"))
+        length = caller.until(b"\r\n\r\n").lower()
+        assert b"transfer-encoding: chunked" in length  # more than can be held, so its length is not told
+        assert [row["in_flight"] for row in upstreams(stage)].count(1) == 1
+    eventually(lambda: len(records) == 1, within_s=WITHIN_S)
+    assert (records[0].error, records[0].estimated) == ("abandoned", True)
+    assert not any(row["in_flight"] for row in upstreams(stage))
