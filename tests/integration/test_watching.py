@@ -146,3 +146,22 @@ def test_spans_need_an_extra(azure: Handle, tmp_path: Path) -> None:
     )
     assert done.returncode == 1
     assert done.stderr == ("smalt: observe.otlp needs an optional part of smalt: pip install 'smalt[otel]'\n")
+
+
+def test_a_log_that_nobody_reads_stops_no_request(azure: Handle, tmp_path: Path) -> None:
+    """Standard error is a full pipe; every call is answered, and the process ends when it is told to."""
+    keys = {"keys": [{"alias": "ci", "key": KEY}]}
+    settings = {**world.written(azure), "observe": {"log": "json", "calls": True}, "gateway": keys}
+    (tmp_path / "smalt.yaml").write_text(json.dumps(settings))
+    with running("serve", "--listen", "127.0.0.1:0", "--json", cwd=tmp_path) as gateway:
+        announced = read_until('"url"', gateway).splitlines()[-1]
+        headers = {
+            "x-smalt-session": "s" * 120,
+            "x-smalt-tags": ",".join(f"{n}".zfill(120) for n in range(16)),
+        }
+        with sdk_client(json.loads(announced)["url"], "openai") as client:
+            talkative = client.with_options(default_headers=headers)
+            for _ in range(40):  # more than 64 KiB of lines, which is what a pipe holds
+                assert talkative.chat.completions.create(**ASK).choices
+        gateway.terminate()
+        assert gateway.wait(15) == 0

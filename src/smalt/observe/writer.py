@@ -1,12 +1,12 @@
 """The log of a process that serves: every line written by a thread of its own, as text or as JSON."""
 
 import logging
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from datetime import UTC, datetime
-from typing import Any, Final, Literal, TextIO
+from io import FileIO, RawIOBase
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -17,6 +17,7 @@ from smalt.types import CallBegun, CallRecord
 Form = Literal["text", "json"]
 Told = logging.LogRecord | CallBegun | CallRecord
 
+STDERR: Final = 2
 CLOSES_WITHIN_S: Final = 2.0
 LOST: Final = "{} lines of the log were lost: they came faster than they are written"
 _OF_EVERY_RECORD: Final = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"})
@@ -61,12 +62,14 @@ def _json(at: datetime, level: str, logger: str, message: str, keys: Mapping[str
 class LogWriter(logging.Handler):
     """A handler that nobody waits for, not even while `stream` takes nothing: what does not fit into its
     queue is lost and counted. `put`: a sink of calls. Make it after a fork; close it to write what is left.
+    `stream`: absent, standard error past Python's own buffer, whose lock would keep a process from ending
+    while nobody reads.
     """
 
-    def __init__(self, form: Form, stream: TextIO | None = None) -> None:
+    def __init__(self, form: Form, stream: RawIOBase | None = None) -> None:
         super().__init__()
         self._form = JsonFormatter() if form == "json" else TextFormatter()
-        self._stream = stream or sys.stderr
+        self._stream = stream or FileIO(STDERR, "wb", closefd=False)
         self._background: Background[Told] = Background(self._write, "smalt-log")
         self._told_lost = 0
 
@@ -97,8 +100,12 @@ class LogWriter(logging.Handler):
         if lost > self._told_lost:
             lines.append(self._form.format(_warning(LOST.format(lost - self._told_lost))))
             self._told_lost = lost
-        self._stream.write("\n".join(lines) + "\n")
-        self._stream.flush()
+        left = ("\n".join(lines) + "\n").encode("utf-8", "backslashreplace")
+        while left:
+            written = self._stream.write(left)
+            if not written:  # it does not block, and is full
+                return len(batch)
+            left = left[written:]
         return 0
 
     def _line(self, told: Told) -> str:

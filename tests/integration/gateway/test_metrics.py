@@ -1,5 +1,8 @@
 """What Prometheus reads of a gateway: both adapters, without a key."""
 
+import re
+from pathlib import Path
+
 import openai
 import pytest
 from tests.contract import world
@@ -90,6 +93,14 @@ def test_names_and_labels_stay() -> None:
         "counter smalt_lost_log_lines_total",
         "counter smalt_lost_spans_total",
     ]
+
+
+def test_queries_of_the_documents_name_metrics() -> None:
+    """A typing error there would find nothing, for ever."""
+    page = Path("docs/how-to/watch-it.md").read_text("utf-8")
+    named = {name.removesuffix("_bucket") for name in re.findall(r"\b(?:smalt|gen_ai)_[a-z_]+", page)}
+    assert len(named) >= 5
+    assert named <= {metric.name for metric in METRICS}
 
 
 def test_what_is_watched_follows_a_reload(

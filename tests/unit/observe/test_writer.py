@@ -3,7 +3,7 @@ import json
 import logging
 import sys
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.unit.observe.test_call_lines import BEGUN, ENDED
@@ -11,9 +11,27 @@ from tests.unit.observe.test_call_lines import BEGUN, ENDED
 from smalt.observe import background
 from smalt.observe.writer import Form, LogWriter, log_of_process
 
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer as Buffer
+
+
+class Kept(io.RawIOBase):
+    """Takes a few bytes at a time, as a pipe may."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+
+    def write(self, data: "Buffer", /) -> int:
+        self._parts.append(bytes(data)[:100])
+        return len(self._parts[-1])
+
+    @property
+    def said(self) -> str:
+        return b"".join(self._parts).decode()
+
 
 def written(form: Form, *, told: list[Any]) -> list[str]:
-    stream = io.StringIO()
+    stream = Kept()
     writer = LogWriter(form, stream)
     for one in told:
         if isinstance(one, logging.LogRecord):
@@ -21,7 +39,7 @@ def written(form: Form, *, told: list[Any]) -> list[str]:
         else:
             writer.put(one)
     writer.close()
-    return stream.getvalue().splitlines()
+    return stream.said.splitlines()
 
 
 def record(text: str, *args: object, **attributes: object) -> logging.LogRecord:
@@ -72,12 +90,12 @@ def test_an_exception_is_written_with_its_line() -> None:
 
 def test_arguments_are_those_of_the_moment() -> None:
     """Not those of when the line is written."""
-    names, stream = ["east"], io.StringIO()
+    names, stream = ["east"], Kept()
     writer = LogWriter("text", stream)
     writer.handle(record("rests: %s", names))
     names.append("sweden")
     writer.close()
-    assert stream.getvalue().endswith("rests: ['east']\n")
+    assert stream.said.endswith("rests: ['east']\n")
 
 
 def test_a_line_that_has_no_form_takes_no_other_along() -> None:
@@ -98,11 +116,11 @@ def test_a_stream_that_takes_nothing_keeps_nobody_waiting(monkeypatch: pytest.Mo
     """What does not fit is lost, counted, and told once it can be."""
     go_on, stuck = threading.Event(), threading.Event()
 
-    class Stuck(io.StringIO):
-        def write(self, text: str) -> int:
+    class Stuck(Kept):
+        def write(self, data: "Buffer", /) -> int:
             stuck.set()
             assert go_on.wait(5)
-            return super().write(text)
+            return super().write(data)
 
     monkeypatch.setattr(background.Background.__init__, "__kwdefaults__", {"most": 2})
     stream = Stuck()
@@ -114,15 +132,28 @@ def test_a_stream_that_takes_nothing_keeps_nobody_waiting(monkeypatch: pytest.Mo
     assert writer.lost == 3
     go_on.set()
     writer.close()
-    lines = stream.getvalue().splitlines()
+    lines = stream.said.splitlines()
     assert len(lines) == 1 + 2 + 1
     assert lines[-1].endswith("WARNING 3 lines of the log were lost: they came faster than they are written")
 
 
-def test_the_log_of_a_process(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_log_of_a_process(capfd: pytest.CaptureFixture[str]) -> None:
     """Every logger's lines go to stderr while it lasts, and are written at its end."""
     with log_of_process("json"):
         logging.getLogger("uvicorn.error").warning("of others, too")
     logging.getLogger("uvicorn.error").warning("too late")
-    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("{")]
+    lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith("{")]
     assert [json.loads(line)["message"] for line in lines] == ["of others, too"]
+
+
+def test_a_full_stream_that_does_not_block_costs_lines() -> None:
+    """They are counted."""
+
+    class Full(io.RawIOBase):
+        def write(self, _data: "Buffer", /) -> None:
+            return None
+
+    writer = LogWriter("text", Full())
+    writer.put(BEGUN)
+    writer.close()
+    assert writer.lost == 1
