@@ -1,7 +1,7 @@
 """The log of a process that serves: every line written by a thread of its own, as text or as JSON."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from datetime import UTC, datetime
@@ -18,6 +18,7 @@ Form = Literal["text", "json"]
 Told = logging.LogRecord | CallBegun | CallRecord
 
 STDERR: Final = 2
+ATOMIC_BYTES: Final = 4_096  # that a pipe takes in one piece (POSIX: PIPE_BUF, of Linux)
 CLOSES_WITHIN_S: Final = 2.0
 LOST: Final = "{} lines of the log were lost: they came faster than they are written"
 _OF_EVERY_RECORD: Final = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"})
@@ -100,13 +101,16 @@ class LogWriter(logging.Handler):
         if lost > self._told_lost:
             lines.append(self._form.format(_warning(LOST.format(lost - self._told_lost))))
             self._told_lost = lost
-        left = ("\n".join(lines) + "\n").encode("utf-8", "backslashreplace")
-        while left:
-            written = self._stream.write(left)
-            if not written:  # it does not block, and is full
-                return len(batch)
-            left = left[written:]
-        return 0
+        return 0 if all(map(self._written, _pieces(lines))) else len(batch)
+
+    def _written(self, data: bytes) -> bool:
+        """Whether the stream took it; one that does not block may be full."""
+        while data:
+            taken = self._stream.write(data)
+            if not taken:
+                return False
+            data = data[taken:]
+        return True
 
     def _line(self, told: Told) -> str:
         """One that cannot be put into words does not take the others along."""
@@ -116,6 +120,18 @@ class LogWriter(logging.Handler):
             return self._form.call(line_of(told))
         except Exception as error:  # noqa: BLE001  attributes are whatever a program gave
             return self._form.format(_warning(f"a line of the log has no form: {type(error).__name__}"))
+
+
+def _pieces(lines: Iterable[str]) -> Iterator[bytes]:
+    """Whole lines together: several workers may write to one pipe."""
+    piece = b""
+    for line in lines:
+        data = f"{line}\n".encode("utf-8", "backslashreplace")
+        if len(piece) + len(data) > ATOMIC_BYTES:
+            yield piece
+            piece = b""
+        piece += data
+    yield piece
 
 
 def _warning(text: str) -> logging.LogRecord:

@@ -157,3 +157,29 @@ def test_a_full_stream_that_does_not_block_costs_lines() -> None:
     writer.put(BEGUN)
     writer.close()
     assert writer.lost == 1
+
+
+def test_lines_of_several_processes_do_not_mix() -> None:
+    """Each write is a number of whole lines that a pipe takes in one piece."""
+    writes: list[bytes] = []
+
+    class Pipe(io.RawIOBase):
+        def write(self, data: "Buffer", /) -> int:
+            writes.append(bytes(data))
+            return len(writes[-1])
+
+    writer = LogWriter("json", Pipe())
+    told = [record("x" * size) for size in (100, 3_000, 3_000, 900, 9_000, 50)]
+    for one in told:
+        writer.handle(one)
+    writer.close()
+    assert all(write.endswith(b"\n") for write in writes)
+    assert [write.count(b"\n") for write in writes if write] == [2, 2, 1, 1]
+    assert [len(json.loads(line)["message"]) for line in b"".join(writes).splitlines()] == [
+        100,
+        3_000,
+        3_000,
+        900,
+        9_000,
+        50,
+    ]
