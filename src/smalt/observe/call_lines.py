@@ -103,12 +103,14 @@ def _log_record(line: Line) -> logging.LogRecord:
     return record
 
 
-@lru_cache(maxsize=4_096)
 def shown(name: str | None) -> str | None:
     """A name that somebody else has chosen, as it may stand in a line."""
-    if name is None:
-        return None
-    name = redacted(name[:LONGEST])
+    return None if name is None else _shown(name[:LONGEST])
+
+
+@lru_cache(maxsize=4_096)
+def _shown(name: str) -> str:
+    name = redacted(name)
     return name if name.isprintable() else ascii(name)
 
 

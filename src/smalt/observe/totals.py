@@ -1,6 +1,7 @@
 """Sums over all calls of a process, by upstream, model, tag and agent."""
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -47,7 +48,9 @@ class Totals:
 
     clock: Callable[[], float] = time.monotonic
     errors: int = 0
-    _sums: dict[Axis, dict[str, Sums]] = field(default_factory=lambda: {axis: {} for axis in get_args(Axis)})
+    _sums: dict[Axis, dict[str, Sums]] = field(
+        default_factory=lambda: {axis: defaultdict(Sums) for axis in get_args(Axis)}
+    )
     _ptu: dict[str, PtuHours] = field(default_factory=dict)
     _lock: Exclusive = field(default_factory=Exclusive)
 
