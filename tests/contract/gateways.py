@@ -157,6 +157,7 @@ def gateway_process(folder: Path, config: Mapping[str, Any], **more: Any) -> Ite
     `more` of its `gateway` section says otherwise."""
     file, output = folder / "smalt.yaml", folder / "gateway.log"
     gateway = {
+        "probe_every_s": 0,  # else a quiet region sees requests that no test has made
         **config.get("gateway", {}),
         "listen": "127.0.0.1:0",
         "admin_key": ADMIN_KEY,
