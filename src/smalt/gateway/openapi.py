@@ -48,12 +48,14 @@ _READY = _object(status=_one_of("ready"))
 _NOT_READY = _object(
     status=_one_of("not ready"), models_without_upstream=_list(_TEXT), upstreams=_by_name(_TEXT)
 )
+_TIME: Schema = {"type": "string", "format": "date-time"}
+_TIME_OR_NONE: Schema = {"anyOf": [_TIME, {"type": "null"}]}
 _HEALTH = _object(
     status=_one_of("ok", "degraded", "unavailable"),
     models_without_upstream=_list(_TEXT),
     upstreams=_by_name(_object(state=_TEXT, reason=_TEXT_OR_NONE)),
-    credentials=_by_name(_list(_object(state=_TEXT, reason=_TEXT_OR_NONE, since=_TEXT_OR_NONE))),
-    configuration=_object(in_force_since={"type": "string", "format": "date-time"}, problems=_list(_TEXT)),
+    credentials=_by_name(_list(_object(state=_TEXT, reason=_TEXT_OR_NONE, since=_TIME_OR_NONE))),
+    configuration=_object(in_force_since=_TIME, problems=_list(_TEXT)),
     when_lost=_by_name(_TEXT),
 )
 _USAGE = _object(errors=_NUMBER, upstreams=_by_name(_ref("UsageSums")), models=_by_name(_ref("UsageSums")))

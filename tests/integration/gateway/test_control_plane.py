@@ -61,13 +61,15 @@ def test_the_description_is_a_page_of_the_admin(hot: Stage) -> None:
 
 
 def kept(stage: Stage, target: str) -> Any:
-    """A page's body, which its description allows."""
+    """A page's status and body, which its description allows, and of which it leaves nothing out."""
     answer, told = page(stage, target), description()
     schema = told["paths"][target]["get"]["responses"][str(answer.status)]["content"]["application/json"][
         "schema"
     ]
     body = json.loads(answer.body)
     jsonschema_rs.validate({**schema, "components": told["components"]}, body)
+    if schema["type"] == "object":
+        assert body.keys() == schema["properties"].keys()
     return answer.status, body
 
 
