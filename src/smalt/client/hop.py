@@ -1,7 +1,6 @@
 """One attempt to one upstream, over our own connections: for threads, and for event loops."""
 
 import asyncio
-import zlib
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import suppress
 from types import ModuleType
@@ -15,10 +14,8 @@ from smalt.dispatch.connections import Connections, Response
 from smalt.dispatch.heads import Head
 from smalt.dispatch.run import Answer, SendFailed
 from smalt.dispatch.target import Origin, Outgoing
-from smalt.types import FailureKind
 
 LARGEST_WHOLE: Final = 2**40  # bytes: what the caller's memory holds
-_GZIP_OR_ZLIB: Final = 32 + zlib.MAX_WBITS
 
 StreamT = TypeVar("StreamT")
 
@@ -58,9 +55,7 @@ class Stream:
         self._response.close()
 
     def _read(self) -> Iterator[bytes]:
-        plain = _plain_piece(self._response)
-        for piece in self._response.pieces():
-            yield plain(piece)
+        yield from self._response.pieces()
 
 
 class AsyncStream:
@@ -83,9 +78,8 @@ class AsyncStream:
             self._loop.call_soon_threadsafe(self._response.close)
 
     async def _read(self, idle_s: float) -> AsyncIterator[bytes]:
-        plain = _plain_piece(self._response)
         async for piece in self._response.pieces(idle_s):
-            yield plain(piece)
+            yield piece
 
 
 class Hop:
@@ -123,7 +117,7 @@ class Hop:
         except BaseException:
             response.close()
             raise
-        return _answer(response, outbound, _plain(self._http, response, body))
+        return _answer(response, outbound, body)
 
     def close(self) -> None:
         self._closed = True
@@ -164,7 +158,7 @@ class AsyncHop:
         except BaseException:
             response.close()
             raise
-        return _answer(response, outbound, _plain(self._http, response, body or b""))
+        return _answer(response, outbound, body or b"")
 
     async def aclose(self) -> None:
         self._closed = True
@@ -195,33 +189,3 @@ def _answer(
     return Answer(
         response.status, response.headers, body, stream, rewrites, renamed=renamed, head=outbound.head
     )
-
-
-def _plain(http: ModuleType, response: Received, body: bytes) -> bytes:
-    """Some servers compress although they were asked not to."""
-    if not response.header(b"content-encoding"):
-        return body
-    try:
-        decoded: bytes = http.Response(200, headers=response.headers, content=body).content
-    except http.DecodingError as error:
-        raise _undecodable(error) from None
-    return decoded
-
-
-def _plain_piece(response: Received) -> Callable[[bytes], bytes]:
-    """The same for the pieces of a stream, one after the other; gzip and deflate only."""
-    if response.header(b"content-encoding") in {b"", b"identity"}:
-        return bytes
-    decompress = zlib.decompressobj(_GZIP_OR_ZLIB).decompress
-
-    def plain(piece: bytes) -> bytes:
-        try:
-            return decompress(piece)
-        except zlib.error as error:
-            raise _undecodable(error) from None
-
-    return plain
-
-
-def _undecodable(error: Exception) -> SendFailed:
-    return SendFailed(FailureKind.TRUNCATED, f"the answer cannot be decompressed: {error}")

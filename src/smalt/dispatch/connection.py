@@ -21,6 +21,7 @@ from typing import Any, Final, Generic, TypeVar, cast
 import httptools
 
 from smalt.dispatch.dump import WIRE, Dump
+from smalt.dispatch.inflate import ENCODING, Inflating, encodings, readable
 from smalt.dispatch.proxy import NOT_LET_IN
 from smalt.dispatch.run import SendFailed
 from smalt.dispatch.target import Origin
@@ -31,7 +32,10 @@ KEEP_ALIVE_S: Final = 60  # TCP's own probes
 IDLE_S: Final = 55.0  # load balancers close idle connections after a minute or more; ours close first
 CLOSED: Final = "smalt is shutting down"
 LARGEST_HEAD: Final = 64 * 1024  # bytes of headers, and of anything else between two pieces of a body
-_FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
+_FRAMING: Final = frozenset({b"content-length", b"transfer-encoding", ENCODING})
+MOST_HEADERS: Final = 256  # of one answer; whoever they are passed on to has a limit, too
+TINY: Final = 32  # bytes of a piece that costs more than it brings; lines flushed one by one have some
+MOST_TINY: Final = 100_000  # more than others
 ReceivedT = TypeVar("ReceivedT", bound="Received")
 
 
@@ -106,6 +110,7 @@ class Connection(asyncio.Protocol, Generic[ReceivedT]):
         self._response: ReceivedT | None = None
         self._headers: list[tuple[bytes, bytes]] = []
         self._bare_bytes = 0  # arrived since the request or the last piece of a body
+        self._tiny = 0  # pieces of the body, less those that are not
         self._interim = False
         self._until_eof = False
         self._reused = False
@@ -125,7 +130,8 @@ class Connection(asyncio.Protocol, Generic[ReceivedT]):
         """Write a request; the connection is busy until its answer has ended."""
         if self._transport is None or self._response is not None:
             raise RuntimeError("this connection cannot take a request")
-        self._bare_bytes, self._until_eof = 0, False
+        self._bare_bytes = self._tiny = 0
+        self._until_eof = False
         response = self._response = self._receive(self)
         if WIRE.isEnabledFor(DEBUG):
             self._response = cast("ReceivedT", Dump(response, self.origin, head, body))
@@ -202,7 +208,7 @@ class Connection(asyncio.Protocol, Generic[ReceivedT]):
         if self._response is None or self._surplus:
             return
         headers, self._headers = self._headers, []  # a new list: trailers must not pass for headers
-        if self._bare_bytes > LARGEST_HEAD and _size(headers) > LARGEST_HEAD:
+        if len(headers) > MOST_HEADERS or (self._bare_bytes > LARGEST_HEAD and _size(headers) > LARGEST_HEAD):
             self._fail("the answer's head is too large")
             return
         if status < 100:
@@ -211,20 +217,45 @@ class Connection(asyncio.Protocol, Generic[ReceivedT]):
         self._interim = status < 200  # 100 Continue, 103 Early Hints
         if self._interim:
             return
-        self._until_eof = True
-        for name, _ in headers:
+        self._until_eof, encoded, coded = True, False, False
+        for name, value in headers:
             if name in _FRAMING:
-                self._until_eof = False
-        self._response.begun(status, headers)
+                if name == ENCODING:
+                    encoded = True
+                else:
+                    self._until_eof = False
+                    coded |= name == b"transfer-encoding" and value.lower() != b"chunked"
+        if encoded:
+            self._begin_encoded(self._response, status, headers)
+        else:
+            self._response.begun(status, headers)
+        if coded:
+            self._fail("the answer's transfer-encoding is not understood")
 
     def on_body(self, data: bytes) -> None:
         self._bare_bytes = 0
+        if len(data) < TINY:
+            self._tiny += 1
+            if self._tiny > MOST_TINY:
+                self._fail("the answer comes in too many tiny pieces")
+        elif self._tiny:
+            self._tiny -= 1
         if self._response is not None and not self._surplus:
             self._response.arrived(data)
 
     def on_message_complete(self) -> None:
         if not self._interim and self._response is not None and not self._surplus:
             self._complete, self._may_stay = True, self._parser.should_keep_alive()
+
+    def _begin_encoded(self, response: ReceivedT, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        """Some servers compress although they were asked not to."""
+        told = encodings(headers)
+        response.begun(status, [header for header in headers if header[0] != ENCODING])
+        if told and not readable(told):
+            shown = b", ".join(told).decode("latin-1")
+            self._fail(f"the answer is encoded by {shown[:40]!r}, although it was asked for as it is")
+        elif told:
+            self._response = cast("ReceivedT", Inflating(response, self._fail))
 
     def _finish(self) -> None:
         """The answer is whole. Putting back comes last."""

@@ -62,7 +62,7 @@ class Dump:
         self._response.begun(status, headers)
         pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
         told = dict(pairs)
-        self._kind = told.get("content-encoding", told.get("content-type", ""))
+        self._kind = told.get("content-type", "")
         self._tell(f"< {status}", pairs)
         if not self._response.is_event_stream:
             self._body = []
@@ -88,7 +88,7 @@ class Dump:
 
 
 def _shown(body: bytes, kind: str) -> str:
-    """`kind`: the type of what is not compressed, else how it is."""
+    """`kind`: its type."""
     if not _TEXT.match(kind):
         return f"({len(body)} bytes of {kind or 'no known type'})" if body else ""
     more = len(body) - LARGEST_SHOWN

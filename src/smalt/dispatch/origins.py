@@ -5,6 +5,7 @@ from collections import OrderedDict
 from typing import Final
 
 MOST: Final = 4_096
+LONGEST_ID: Final = 256  # characters; what upstreams call a response has some sixty
 
 
 class Origins:
@@ -16,6 +17,8 @@ class Origins:
         self._resources: OrderedDict[str, str] = OrderedDict()
 
     def note(self, response_id: str, resource: str) -> None:
+        if len(response_id) > LONGEST_ID:
+            return
         with self._lock:
             self._resources[response_id] = resource
             self._resources.move_to_end(response_id)

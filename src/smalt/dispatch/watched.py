@@ -11,6 +11,7 @@ from smalt.wire.error_body import error_event
 from smalt.wire.sse import StreamWatch
 from smalt.wire.tool_names import Renamed, restore
 
+LARGEST_PREAMBLE: Final = 256 * 1024  # bytes that are held without content, and then passed on
 PREAMBLE_S: Final = 2.0  # a stream that has brought no content by then is passed on as it is
 
 # Errors that another upstream would not make, too. As first event of a stream they are the attempt's failure.
@@ -34,10 +35,12 @@ class WatchedStream:
         self._held = b""
 
     def begin(self, data: bytes) -> bool:
-        """Hold this; whether the stream has begun. Raises SendFailed if it begins with an error."""
+        """Hold this; whether the stream has begun, or too much is held. Raises SendFailed if it begins with
+        an error."""
         self._held += self._watch.feed(data)
         self._stop_at_error()
-        return self._watch.content_seen or self._watch.error is not None
+        watch = self._watch
+        return watch.content_seen or watch.error is not None or len(self._held) > LARGEST_PREAMBLE
 
     def begin_at_end(self) -> None:
         """The upstream has ended and nothing but preamble came. Raises SendFailed."""

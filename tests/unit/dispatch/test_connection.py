@@ -5,7 +5,7 @@ import socket
 import pytest
 from tests.unit.dispatch.fakes import OK, FakeTransport, Wired, failure_of
 
-from smalt.dispatch.connection import LARGEST_HEAD
+from smalt.dispatch.connection import LARGEST_HEAD, MOST_HEADERS, MOST_TINY, TINY
 from smalt.dispatch.connections import Response, Wire
 from smalt.types import FailureKind
 
@@ -214,6 +214,50 @@ async def test_heads_are_limited(head: bytes, size: int) -> None:
     response = wired.request()
     wired.receive(*(head[i : i + size] for i in range(0, len(head), size)))
     assert await failure_of(response.head()) == (FailureKind.RESET, "the answer's head is too large")
+    assert wired.transport.closing
+
+
+async def test_headers_are_counted() -> None:
+    """However short: whoever they are passed on to has a limit, too."""
+    for count in (MOST_HEADERS, MOST_HEADERS + 1):
+        wired = Wired()
+        response = wired.request()
+        wired.receive(b"HTTP/1.1 204 No Content\r\n" + b"x: y\r\n" * count + b"\r\n")
+        if count > MOST_HEADERS:
+            assert (await failure_of(response.head()))[1] == "the answer's head is too large"
+        else:
+            await response.head()
+
+
+async def test_tiny_pieces_without_end() -> None:
+    """They would take many times their size, and the time of others."""
+    wired = Wired()
+    response = wired.request()
+    wired.receive(CHUNKED + b"2\r\nxy\r\n" * (MOST_TINY + 1))
+    kind, text = await failure_of(response.whole(1 << 20))
+    assert (kind, text) == (FailureKind.TRUNCATED, "the answer comes in too many tiny pieces")
+    assert wired.transport.closing
+
+
+async def test_tiny_pieces_among_others() -> None:
+    """A blank line that is flushed by itself is no harm; each answer counts anew."""
+    wired = Wired()
+    line = b"data: " + b"x" * TINY
+    for _ in range(2):
+        response = wired.request()
+        wired.receive(CHUNKED, (b"%x\r\n%b\r\n1\r\n\n\r\n" % (len(line), line)) * 1_000)
+        wired.receive(b"1\r\n\n\r\n" * (MOST_TINY - 1), b"0\r\n\r\n")
+        assert await response.whole(1 << 30) == (line + b"\n") * 1_000 + b"\n" * (MOST_TINY - 1)
+
+
+@pytest.mark.parametrize("coding", [b"gzip", b"gzip, chunked", b"identity"])
+async def test_a_coding_of_the_transfer_that_is_not_undone(coding: bytes) -> None:
+    """What it left would pass for the answer."""
+    wired = Wired()
+    response = wired.request()
+    wired.receive(b"HTTP/1.1 200 OK\r\ntransfer-encoding: %b\r\n\r\n2\r\nok\r\n0\r\n\r\n" % coding)
+    kind, _ = await failure_of(response.whole(100))
+    assert kind is FailureKind.TRUNCATED
     assert wired.transport.closing
 
 

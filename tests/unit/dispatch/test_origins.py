@@ -27,3 +27,10 @@ def test_none_may_be_kept() -> None:
     origins = Origins(most=0)
     origins.note("resp_1", "east")
     assert origins.of("resp_1") is None
+
+
+def test_ids_that_are_none() -> None:
+    """What an upstream calls a response is kept by the thousand."""
+    origins = Origins()
+    origins.note("x" * 1_000_000, "east")
+    assert origins.of("x" * 1_000_000) is None

@@ -2,7 +2,7 @@ import pytest
 from tests.unit.dispatch.fakes import Office, make_facts
 
 from smalt.dispatch.run import SendFailed
-from smalt.dispatch.watched import WatchedStream
+from smalt.dispatch.watched import LARGEST_PREAMBLE, WatchedStream
 from smalt.types import FailureKind, Usage
 
 ROLE = b'data: {"choices":[{"delta":{"role":"assistant"}}]}\n\n'
@@ -153,6 +153,16 @@ def test_an_error_that_would_be_the_same_elsewhere_is_the_answer() -> None:
     assert stream.held() == refusal
     assert stream.last(None) == b""
     assert office.records[0].error == "content_filter"
+
+
+def test_preamble_is_not_held_without_end() -> None:
+    """Comments, and events that say nothing, are passed on once there are many of them."""
+    _, stream = open_stream()
+    comment = b": waiting\n\n"
+    times = LARGEST_PREAMBLE // len(comment)
+    assert not stream.begin(comment * times)
+    assert stream.begin(comment)
+    assert stream.held() == comment * (times + 1)
 
 
 def test_a_stream_of_preamble_alone_is_no_answer() -> None:
