@@ -224,12 +224,12 @@ def test_a_hang_up_signal_reaches_all(workers: Workers) -> None:
 
 def test_workers_that_cannot_start(azure: Handle, tmp_path: Path) -> None:
     """One clear line at the end, after their own; nothing goes on trying."""
-    budgets = [{"tokens": 5, "tag": "search"}]
-    (tmp_path / "smalt.yaml").write_text(json.dumps({**world.written(azure), "budgets": budgets}))
+    gateway = {"guards": [{"use": "no_such_package:Guard"}]}
+    (tmp_path / "smalt.yaml").write_text(json.dumps({**world.written(azure), "gateway": gateway}))
     with running("serve", "--listen", "127.0.0.1:0", "--workers", "2", cwd=tmp_path) as parent:
-        said = output(parent).read()
-        assert parent.wait(20) == 1
-    assert "budgets[0].tag: the gateway knows no tags yet" in said
+        said = parent.communicate(timeout=90)[0]
+        assert parent.returncode == 1
+    assert "gateway.guards[0]" in said
     assert said.splitlines()[-1] == (
         "smalt: a worker ended at its start (exit code 1); what it said stands above"
     )
