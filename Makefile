@@ -28,7 +28,7 @@ test: setup ## the whole suite, then the SDK tests once more with openai 2.x
 check: $(READY) ## format, lint, types, layers, docs; changes nothing
 	@.venv/bin/python tools/check.py
 
-bench: $(READY) ## speed: every script of bench/ says its figure and its goal
+bench: $(READY) ## speed: every script of bench/ says its figure and its goal; PEERS=1: other gateways too
 	@missed=0; for script in $$(grep -l __main__ bench/*.py); do \
 	  .venv/bin/python -m bench.$$(basename $$script .py) || missed=1; done; exit $$missed
 
@@ -45,7 +45,7 @@ ifeq ($(ARGS),)
 endif
 
 clean: ## remove the environments and every cache
-	rm -rf .venv .venv-openai2 .venv-interop .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .fuzz
+	rm -rf .venv .venv-openai2 .venv-interop .venv-peers-* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .fuzz
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/uv:

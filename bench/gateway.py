@@ -9,6 +9,7 @@ a second or two each; told are medians over rounds. Exit code 1 if a goal is mis
 import argparse
 import json
 import os
+import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -21,7 +22,6 @@ from bench.debian import Missing
 from bench.proxies import Proxy
 
 ROUNDS, QUICK_ROUNDS = 9, 3
-SECONDS = 1  # of load, in a round
 STREAMS, CHUNKS = 50, 200  # of a round
 OPEN_STREAMS = 1_000
 LONG = 100_000  # chunks: such a stream does not end while memory is looked at
@@ -56,7 +56,7 @@ def behind() -> Iterator[int]:
 def request_us(proxy: Proxy, load: Load) -> float:
     before_s = cpu_s(proxy.pid)
     request = asked.whole(proxy.path)
-    sent = load.run(proxy.port, connections=nginx.CONNECTIONS, seconds=SECONDS, request=request)
+    sent = load.run(proxy.port, connections=nginx.CONNECTIONS, seconds=proxy.seconds, request=request)
     return 1e6 * (cpu_s(proxy.pid) - before_s) / sent.requests
 
 
@@ -67,6 +67,15 @@ def chunk_us(proxy: Proxy) -> float:
     if came < STREAMS * CHUNKS:
         raise SystemExit(f"{proxy.name}: {came} chunks in place of {STREAMS * CHUNKS}")
     return 1e6 * (cpu_s(proxy.pid) - before_s) / came
+
+
+def warm_up(proxy: Proxy) -> None:
+    """The first answers take other gateways seconds."""
+    for request in (asked.whole(proxy.path), asked.streamed(proxy.path, CHUNKS)):
+        with socket.create_connection(("127.0.0.1", proxy.port), timeout=streams.PATIENCE_S) as peer:
+            peer.sendall(request)
+            if not (answer := peer.recv(65_536)).startswith(b"HTTP/1.1 200 "):
+                raise SystemExit(f"{proxy.name}: not answered: {answer.decode(errors='replace')[:500]}")
 
 
 def ratios(kind: str, compared: Sequence[Proxy], cost_us: Callable[[Proxy], float], rounds: int) -> Found:
@@ -91,7 +100,9 @@ def added(port: int, compared: Sequence[Proxy], load: Load, rounds: int) -> Foun
     for number in range(rounds):
         progress(f"latency: round {number + 1} of {rounds}")
         sent = {
-            proxy.name: load.run(proxy.port, connections=1, seconds=SECONDS, request=asked.whole(proxy.path))
+            proxy.name: load.run(
+                proxy.port, connections=1, seconds=proxy.seconds, request=asked.whole(proxy.path)
+            )
             for proxy in (direct, *compared)
         }
         taken.append({name: (one.p50_us, one.p99_us) for name, one in sent.items()})
@@ -121,7 +132,7 @@ def grown_mib(proxy: Proxy, load: Load, requests: int) -> float:
             progress(f"memory: {count:,} requests to go")
             request = asked.whole(proxy.path)
             count -= load.run(
-                proxy.port, connections=nginx.CONNECTIONS, seconds=SECONDS, request=request
+                proxy.port, connections=nginx.CONNECTIONS, seconds=proxy.seconds, request=request
             ).requests
         return proxy.memory_mib()
 
@@ -132,6 +143,9 @@ def measure(port: int, compared: Sequence[Proxy], *, quick: bool) -> Found:
     """Figures by proxy."""
     load = wrk.found()
     rounds = QUICK_ROUNDS if quick else ROUNDS
+    for proxy in compared:
+        progress(f"warming up {proxy.name}")
+        warm_up(proxy)
     found: Found = {proxy.name: {"idle_mib": proxy.memory_mib()} for proxy in compared}
     smalt = next(proxy for proxy in compared if proxy.name == "smalt")
     for figures in (

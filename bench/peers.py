@@ -18,11 +18,11 @@ NEWEST = "2026-11-21T00:00:00Z"  # what these packages need is taken as it was t
 
 
 class Peer(NamedTuple):
-    """`python`: the oldest that it runs on."""
+    """`python`: what it runs on, as uv finds it."""
 
     program: Program
     package: str
-    python: str = "3.11"
+    python: str = str(BIN / "python")
 
 
 def home(name: str) -> Path:
@@ -73,9 +73,9 @@ def _aoai_proxy(_folder: Path, port: int, behind: int) -> Sequence[str | Path]:
 OFFLINE = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_TELEMETRY": "False"}
 TOKEN = {"AOAI_PROXY_AZURE_OPENAI_BEARER_TOKEN": "token", "AOAI_PROXY_AZURE_OPENAI_DEPLOYMENT": asked.WHOLE}
 PEERS = (
-    Peer(Program("litellm", asked.OPENAI, _litellm, OFFLINE), "litellm[proxy]==1.109.1"),
+    Peer(Program("litellm", asked.OPENAI, _litellm, OFFLINE, seconds=10), "litellm[proxy]==1.106.2"),
     Peer(Program("rolter", asked.OPENAI, _rolter), "rolter==0.1.0"),
-    Peer(Program("aoai-proxy", asked.AZURE, _aoai_proxy, TOKEN), "aoai-proxy==0.1.13", "3.12"),
+    Peer(Program("aoai-proxy", asked.AZURE, _aoai_proxy, TOKEN), "aoai-proxy==0.1.13", ">=3.12"),
 )
 
 
@@ -95,9 +95,8 @@ def prepare(peer: Peer) -> None:
     if (place / ".ready").exists():
         return
     sys.stderr.write(f"preparing {place.name}\n")
-    python = f">={peer.python}"
     commands: list[list[str | Path]] = [
-        [BIN / "uv", "venv", "--quiet", "--clear", "--python", python, place],
+        [BIN / "uv", "venv", "--quiet", "--clear", "--python", peer.python, place],
         [BIN / "uv", "pip", "install", "--quiet", "--python", place, "--exclude-newer", NEWEST, peer.package],
     ]
     for command in commands:

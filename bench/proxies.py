@@ -17,15 +17,17 @@ START_S = 120.0
 STOP_S = 10.0
 OTHERS = ("AZURE_", "OPENAI_", "SMALT_", "LITELLM_", "VIRTUAL_ENV", "PYTHON")  # would configure a proxy
 MIB = 1_024
+SECONDS = 2
 
 
 class Proxy(NamedTuple):
-    """`path`: of chat requests, with a place for the model."""
+    """`path`: of chat requests, with a place for the model. `seconds`: of load that it needs in a round."""
 
     name: str
     port: int
     pid: int
     path: str
+    seconds: int = SECONDS
 
     def memory_mib(self) -> float:
         """What is resident, shared pages too."""
@@ -40,6 +42,7 @@ class Program(NamedTuple):
     path: str
     words: Callable[[Path, int, int], Sequence[str | Path]]
     env: Mapping[str, str] = {}
+    seconds: int = SECONDS
 
 
 @contextmanager
@@ -57,7 +60,7 @@ def serving(program: Program, behind: int) -> Iterator[Proxy]:
         try:
             if not nginx.listens(process, port, START_S):
                 raise Missing(f"{program.name} did not start: {output.read_text(errors='replace')[-500:]}")
-            yield Proxy(program.name, port, process.pid, program.path)
+            yield Proxy(program.name, port, process.pid, program.path, program.seconds)
         finally:
             stop(process)
 

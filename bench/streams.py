@@ -27,7 +27,7 @@ EVENT = {
     "choices": [
         {
             "content_filter_results": {"hate": {"filtered": False, "severity": "safe"}},
-            "delta": {"content": " glass"},
+            "delta": {"content": "%s"},
             "finish_reason": None,
             "index": 0,
             "logprobs": None,
@@ -47,7 +47,8 @@ def framed(event: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
-CHUNK = framed(json.dumps(EVENT, separators=(",", ":")).encode())
+WORDS = (" blue", " glass")  # LiteLLM ends a stream that says the same a hundred times
+CHUNKS = [framed((json.dumps(EVENT, separators=(",", ":")) % word).encode()) for word in WORDS]
 LAST = framed(b"[DONE]") + END
 
 
@@ -77,7 +78,7 @@ class Answering(asyncio.Protocol):
         if self.transport.is_closing():
             return
         self.left -= 1
-        self.transport.write(CHUNK if self.left else LAST)
+        self.transport.write(CHUNKS[self.left % len(CHUNKS)] if self.left else LAST)
         if self.left:
             self._waiting.append(self)
 

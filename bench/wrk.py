@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from bench import debian, nginx
 
+TIMEOUT = "60s"
 PACKAGES = ("wrk", "libluajit-5.1-2")
 SCRIPT = """
 wrk.method = "POST"
@@ -50,7 +51,8 @@ class Wrk:
         with tempfile.NamedTemporaryFile("w", suffix=".lua", prefix="smalt-bench-") as script:
             script.write(SCRIPT.format(body=body, headers=told))
             script.flush()
-            words = [str(self._program), "-t1", f"-c{connections}", f"-d{seconds}s", "-s", script.name, url]
+            words = [str(self._program), "-t1", f"-c{connections}", f"-d{seconds}s"]
+            words += ["--timeout", TIMEOUT, "-s", script.name, url]
             done = subprocess.run(words, env=self._env, capture_output=True, text=True, check=False)  # noqa: S603
         if done.returncode:
             raise SystemExit(f"wrk: {done.stderr.strip() or done.stdout.strip()}")
