@@ -1,10 +1,11 @@
 """The figures of the documentation: a table and a picture, with the date, the machine and the versions."""
 
+import os
 import platform
 import subprocess
 from datetime import UTC, datetime
 from importlib.metadata import version
-from math import log
+from math import isnan, log
 from pathlib import Path
 
 from bench import nginx
@@ -55,14 +56,17 @@ def stamped() -> str:
     return (
         f"{datetime.now(UTC):%Y-%m-%d}, {len(models)} cores of {models[0]}; Python "
         f"{platform.python_version()}, uvicorn {version('uvicorn')}, uvloop {version('uvloop')}, "
-        f"nginx {told.strip().rpartition('/')[2]}."
+        f"nginx {told.strip().rpartition('/')[2]}. The load average was {os.getloadavg()[1]:.1f}."
     )
 
 
 def table(found: Found) -> str:
     lines = [HEADS, "|---" + "|---:" * len(COLUMNS) + "|"]
     for name, figures in ordered(found, "request_us"):
-        cells = [form.format(figures[column]) for column, form in COLUMNS.items()]
+        cells = [
+            "-" if isnan(figures[column]) else form.format(figures[column])
+            for column, form in COLUMNS.items()
+        ]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
