@@ -56,6 +56,7 @@ def of_ended(record: CallRecord) -> Pairs:
         operation=str(record.operation),
         outcome="ok" if record.error is None else "error",
         error=record.error,
+        degraded=record.degraded,
         upstream=shown(upstream),
         deployment=shown(upstream.partition("/")[2]) if upstream else None,
         region=record.region,

@@ -10,6 +10,7 @@ from smalt.errors import InvalidRequest
 from smalt.types import Facts, Operation
 from smalt.wire.paths import Asked, Surface
 
+LONGEST_NAME = 512  # characters of a model: names are remembered, and come from callers
 MOST_TOKENS = 1_000_000_000  # beyond any model; a caller's larger number would only break sums
 CACHED_BYTES = 4_096  # Azure caches prompts of 1,024 tokens or more, by their beginning; about 4 bytes each
 
@@ -128,6 +129,8 @@ def read_facts(asked: Asked, body: bytes) -> Facts:
     model = asked.deployment or fields.model
     if not model:
         raise InvalidRequest("the request body names no model", resolution=('Add "model" to the body.',))
+    if len(model) > LONGEST_NAME:
+        raise InvalidRequest(f"the model's name is longer than {LONGEST_NAME} characters")
     most_tokens = fields.most_tokens()
     parts = set(_PART.findall(fields.prompt))
     offers_tools = bool(fields.tools or fields.functions)

@@ -9,6 +9,7 @@ import pytest
 from tests.contract.doors import SURFACES, Surface, sdk_client
 from tests.contract.gateways import Stage
 from tests.contract.world import tried
+from tests.integration.gateway import raw
 
 from smalt.config import Settings
 from smalt.emulator.deployments import Deployment
@@ -65,8 +66,8 @@ def settings(paths: Handle, order: Sequence[str] = ORDER) -> Settings:
 
 def ask(client: Any, **asked: Any) -> tuple[str, dict[str, Any]]:
     """Who answered, and what."""
-    raw = client.chat.completions.with_raw_response.create(**{"model": "gpt-4o", "messages": HELLO, **asked})
-    return raw.headers["x-smalt-upstream"].partition("/")[0], raw.parse().model_dump()
+    told = client.chat.completions.with_raw_response.create(**{"model": "gpt-4o", "messages": HELLO, **asked})
+    return told.headers["x-smalt-upstream"].partition("/")[0], told.parse().model_dump()
 
 
 @pytest.mark.parametrize("surface", SURFACES)
@@ -116,12 +117,12 @@ def test_req_4_3_the_next_path_answers(
         paths.fault(**fault, resource=path)
     stage.play(settings(paths))
     with sdk_client(stage.url, "openai") as client:
-        raw = client.chat.completions.with_raw_response.create(model="gpt-4o", messages=HELLO, stream=stream)
+        told = client.chat.completions.with_raw_response.create(model="gpt-4o", messages=HELLO, stream=stream)
         if stream:
-            assert list(raw.parse())
+            assert list(told.parse())
     answered = ORDER[len(lost)]
-    assert raw.headers["x-smalt-upstream"] == f"{answered}/{PATHS[answered]}"
-    assert raw.headers["x-smalt-attempts"] == str(len(lost) + 1)
+    assert told.headers["x-smalt-upstream"] == f"{answered}/{PATHS[answered]}"
+    assert told.headers["x-smalt-attempts"] == str(len(lost) + 1)
     (warning,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert all(f"on {path}/{PATHS[path]}" in warning for path in lost)
     assert warning.endswith(f"; answered by {answered}/{PATHS[answered]}")
@@ -144,6 +145,30 @@ REFUSED: dict[str, dict[str, Any]] = {
     "an unknown parameter": {"extra_body": {"made_up": 1}},
     "no messages": {"messages": []},
 }
+
+
+def test_req_4_6_several_providers_as_one(
+    stage: Stage, paths: Handle, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One fails, the next is tried, the caller is answered; a warning says which, and the metrics count it.
+    What all refuse is one clear error."""
+    stage.play(settings(paths))
+    paths.set("proxy", "error", error="server_error")
+    with sdk_client(stage.url, "openai") as client:
+        assert ask(client)[0] == "azure"
+        with pytest.raises(openai.BadRequestError) as caught:
+            ask(client, temperature=9)
+    assert caught.value.code
+    (warning,) = [told for told in caplog.messages if "proxy/azure/gpt-4o" in told]
+    assert "500" in warning
+    assert "answered by azure/gpt-4o-prod" in warning
+    page = raw.ask(
+        stage.url, raw.request(method="GET", target="/metrics", key=None, content=b"")
+    ).body.decode()
+    for outcome, upstream in (("server", "proxy/azure/gpt-4o"), ("answered", "azure/gpt-4o-prod")):
+        (line,) = [told for told in page.splitlines() if upstream in told and f'outcome="{outcome}"' in told]
+        assert line.startswith("smalt_attempts_total{")
+        assert line.endswith(" 1")
 
 
 @pytest.mark.parametrize("surface", SURFACES)

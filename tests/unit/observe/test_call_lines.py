@@ -85,6 +85,7 @@ def test_the_line_of_a_call_that_has_ended() -> None:
         "operation": "chat.completions",
         "outcome": "ok",
         "error": None,
+        "degraded": False,
         "upstream": "east/a",
         "deployment": "a",
         "region": "eastus",

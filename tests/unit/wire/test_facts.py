@@ -7,7 +7,7 @@ import pytest
 
 from smalt.errors import InvalidRequest
 from smalt.types import Facts, Operation
-from smalt.wire.facts import CACHED_BYTES, MOST_TOKENS, read_facts
+from smalt.wire.facts import CACHED_BYTES, LONGEST_NAME, MOST_TOKENS, read_facts
 from smalt.wire.paths import Asked, Surface
 
 OPENAI = Asked(Surface.OPENAI, Operation.CHAT)
@@ -98,6 +98,13 @@ def test_a_model_is_required(asked: Asked, body: bytes) -> None:
     with pytest.raises(InvalidRequest, match="names no model") as caught:
         read_facts(asked, body)
     assert caught.value.resolution == ('Add "model" to the body.',)
+
+
+def test_a_models_name_has_an_end() -> None:
+    """It is remembered, and comes from callers."""
+    assert read_facts(OPENAI, b'{"model":"%b"}' % (b"m" * LONGEST_NAME)).model == "m" * LONGEST_NAME
+    with pytest.raises(InvalidRequest, match="longer than 512 characters"):
+        read_facts(OPENAI, b'{"model":"%b"}' % (b"m" * (LONGEST_NAME + 1)))
 
 
 @pytest.mark.parametrize(
