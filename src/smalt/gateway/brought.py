@@ -46,7 +46,7 @@ from smalt.types import Facts
 
 ENDPOINT: Final = b"x-azure-endpoint"
 KEY: Final = b"x-azure-api-key"
-_NAMES: Final = frozenset({ENDPOINT, KEY})
+BROUGHT_HEADERS: Final = frozenset({ENDPOINT, KEY})
 MOST: Final = 256  # upstreams, and addresses, that are remembered; the ones used last
 MOST_IDLE: Final = 64  # connections that are kept alive
 MOST_LOOKUPS: Final = 4  # at the same time: callers' names must not take every thread that looks names up
@@ -63,7 +63,7 @@ ValueT = TypeVar("ValueT")
 def brings(headers: Headers) -> bool:
     """Whether a caller names a resource, or a key for one."""
     for name, _ in headers:  # noqa: SIM110  asked of every request; any() takes half as long again
-        if name in _NAMES:
+        if name in BROUGHT_HEADERS:
             return True
     return False
 

@@ -11,13 +11,13 @@ MOST_TAGS: Final = 16
 LONGEST: Final = 128  # characters of a tag or session
 
 _TAGS, _SESSION, _TRACE = b"x-smalt-tags", b"x-smalt-session", b"traceparent"
-_ASKED_FOR: Final = frozenset({_TAGS, _SESSION, _TRACE})
+CIRCUMSTANCE_HEADERS: Final = frozenset({_TAGS, _SESSION, _TRACE})
 
 
 def circumstances(headers: Headers) -> Circumstances:
     """Of the request with these headers. A malformed `traceparent` is ignored. Raises InvalidRequest for tags
     and sessions that cannot be taken: budgets and bills go by them."""
-    told = [header for header in headers if header[0] in _ASKED_FOR]
+    told = [header for header in headers if header[0] in CIRCUMSTANCE_HEADERS]
     if not told:
         return NO_CIRCUMSTANCES
     tags: dict[str, None] = {}  # in order, each once

@@ -1,6 +1,7 @@
 """The way of a model call through the gateway: key, facts, call, answer."""
 
 from collections.abc import Awaitable
+from typing import Final
 
 from smalt.dispatch.answer_headers import answer_headers, request_headers
 from smalt.dispatch.connections import Response
@@ -11,14 +12,16 @@ from smalt.dispatch.run import Answer, finish_whole, run_async
 from smalt.dispatch.target import Timeouts
 from smalt.dispatch.upstreams import Upstreams
 from smalt.errors import InvalidGatewayKey, SmaltError
-from smalt.gateway.brought import Brought, as_the_callers, brings
-from smalt.gateway.circumstances import circumstances
+from smalt.gateway.brought import BROUGHT_HEADERS, Brought, as_the_callers, brings
+from smalt.gateway.circumstances import CIRCUMSTANCE_HEADERS, circumstances
 from smalt.gateway.content import plain
 from smalt.gateway.exchange import Exchange, refuse
 from smalt.gateway.forwarded import RefusedKeys
-from smalt.gateway.principals import GatewayKeys, Principal
+from smalt.gateway.principals import KEY_HEADERS, GatewayKeys, Principal
 from smalt.types import Facts
 from smalt.wire.facts import read_facts
+
+READ_HEADERS: Final = KEY_HEADERS | CIRCUMSTANCE_HEADERS | BROUGHT_HEADERS
 
 
 class ModelCalls:
@@ -43,20 +46,19 @@ class ModelCalls:
     async def handle(self, exchange: Exchange) -> None:
         request_id = new_id()
         facts: Facts | None = None
-        upstreams, own = self._upstreams, brings(exchange.headers)
+        headers = [header for header in exchange.headers if header[0] in READ_HEADERS]
+        upstreams, own = self._upstreams, brings(headers)
         try:
-            principal = self._keys.principal(exchange.headers)
+            principal = self._keys.principal(headers)
             if principal.slots is not None:
                 exchange.occupy(principal.slots)
-            told = circumstances(exchange.headers)
+            told = circumstances(headers)
             body = plain(exchange.headers, exchange.body)
             if body is not exchange.body:
                 exchange.hold(len(body))
             facts = read_facts(exchange.asked, body)
             if own:
-                call, upstreams = await self._brought.open(
-                    principal, facts, exchange.headers, request_id, told
-                )
+                call, upstreams = await self._brought.open(principal, facts, headers, request_id, told)
             else:
                 call = self._open(principal, facts, request_id, told)
 

@@ -9,7 +9,7 @@ from smalt.gateway.exchange import Headers
 from smalt.gateway.load import Slots
 
 _BEARER = b"bearer "
-_CARRIERS = frozenset({b"authorization", b"api-key", b"x-api-key"})
+KEY_HEADERS = frozenset({b"authorization", b"api-key", b"x-api-key"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class GatewayKeys:
         presented = [
             credential
             for name, value in headers
-            if name in _CARRIERS and (credential := _credential(name, value))
+            if name in KEY_HEADERS and (credential := _credential(name, value))
         ]
         for credential in presented:
             principal = self._principals.get(_digest(credential))
