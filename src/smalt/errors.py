@@ -13,6 +13,7 @@ SmaltError
 │   ├── ContextTooLong
 │   ├── InvalidGatewayKey
 │   ├── PermissionDenied
+│   ├── PolicyDenied
 │   ├── ModelNotAvailableError
 │   ├── NotFound
 │   ├── UnsupportedOperation

@@ -151,7 +151,6 @@ REFUSED = (
     "operation_not_supported",
     "api_version_not_supported",
     "unsupported_media_type",
-    "too_many_headers",
 )
 ODD_STREAMS = ("crlf", "gzip", "no_done", "split")  # whole, and all the same other than usual
 LIKED = """{

@@ -192,7 +192,7 @@ NETWORK = (
     _net("stream_error", None, _B, after=3, shape="flat"),
     _net("truncated_json", _E, None),
     _net("content_type", _A, _E),  # events under another name are not read as events
-    _net("gzip", _E, _E),  # identity was asked for: usage is read from the bytes passing by
+    _net("gzip", _A, _A),  # although identity was asked for
     _net("gzip_bomb", _E, _E),
     _net("huge_head", _E, _E),
     _net("redirect", _E, _E, to="sweden", unanswered=True, fates=_FREE),

@@ -39,7 +39,8 @@ def is_ready(url: str) -> bool:
 @dataclass
 class Traffic:
     """Callers that ask one request after the other, on one connection for as long as it may be used. `where`:
-    the gateway to connect to, None while there is none. Whatever goes wrong after connecting is a loss."""
+    the gateway to connect to, None while there is none. Whatever goes wrong after connecting is a loss; but
+    the kernel resets a connection that it has opened and nobody has accepted: that one is opened anew."""
 
     where: Callable[[], str | None]
     answered: dict[str, int] = field(default_factory=dict)
@@ -59,13 +60,16 @@ class Traffic:
                 self._use(Caller(sock), url or "")
 
     def _use(self, caller: Caller, url: str) -> None:
+        answers = 0
         while not self.over.is_set() and self.where() == url:
             try:
                 caller.send(request())
                 answer = caller.answer()
             except (OSError, AssertionError) as error:
-                self.lost.append(repr(error))
+                if answers or not isinstance(error, ConnectionResetError):
+                    self.lost.append(repr(error))
                 return
+            answers += 1
             if answer.status != 200:
                 self.lost.append(f"{answer.status} {answer.body!r}")
             self.answered[url] = self.answered.get(url, 0) + 1

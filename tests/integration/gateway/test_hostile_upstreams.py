@@ -5,6 +5,7 @@ import gzip
 import logging
 import socket
 import threading
+import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -266,15 +267,20 @@ def test_a_huge_retry_after(stage: Stage, retry_after: bytes) -> None:
 
 def test_an_answer_that_comes_before_it_is_asked_for(stage: Stage) -> None:
     """A server that speaks first has no connection; the request is not answered by it."""
+    spoken = threading.Event()
 
     def script(say: Say) -> None:
         say(whole(WELL))
         say(whole(b'{"evil":1}'))  # for whoever comes next
+        spoken.set()
 
     with upstreams(script) as told:
         stage.play(Settings.model_validate(told))
         for _ in range(5):
+            spoken.clear()
             assert ask(stage.url, request()).body == WELL
+            assert spoken.wait(5)
+            time.sleep(0.05)  # what is said after the next request was sent can only be its answer
 
 
 @pytest.mark.parametrize(

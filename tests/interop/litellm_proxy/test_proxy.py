@@ -19,6 +19,8 @@ import pytest
 from smalt.emulator.fleet import load_fleet
 from smalt.emulator.testing import Handle, running
 
+pytestmark = pytest.mark.skipif("INTEROP_HOME" not in os.environ, reason="run by make interop")
+
 KEY = "sk-proxy-0123456789"  # of the proxy, and of the gateway
 START_S = 90.0
 CHAT, VECTORS = "gpt-4o", "text-embedding-3-small"

@@ -98,12 +98,15 @@ class Resource:
         await response.head()
         return response
 
-    def run(self, seconds: float) -> None:
-        """Let that time pass."""
+    def run(self, seconds: float, *then: bytes | SendFailed) -> None:
+        """Let that time pass; and as much again, with these answers, if there are any."""
 
         async def meanwhile() -> None:
             async with probing(Connections(), lambda: self.probed):
                 await asyncio.sleep(seconds)
+                if then:
+                    self.answers = list(then)
+                    await asyncio.sleep(seconds)
 
         with asyncio.Runner(loop_factory=self.time.loop) as runner:
             runner.run(meanwhile())
@@ -140,14 +143,10 @@ def test_a_resource_that_cannot_be_reached_is_avoided_within_an_interval(east: R
     }
     east.run(20 * EVERY_S)
     assert east.is_avoided()
-    assert len(east.office.notices) == 1
-    east.answers = [LIST]
-    east.run(EVERY_S)
+    assert [notice.kind for notice in east.office.notices] == [NoticeKind.PROBE_FAILED]
+    east.run(EVERY_S, LIST)
     assert not east.is_avoided()
-    assert [notice.kind for notice in east.office.notices] == [
-        NoticeKind.PROBE_FAILED,
-        NoticeKind.PROBE_ANSWERED,
-    ]
+    assert east.office.notices[-1].kind is NoticeKind.PROBE_ANSWERED
 
 
 def test_a_flag_ends_when_nobody_probes_any_more(east: Resource) -> None:

@@ -58,4 +58,4 @@ def test_what_is_not_built_is_marked() -> None:
         line.split("`")[1]: line.rstrip("| ").rpartition("| ")[2] for line in lines if line.startswith("| `")
     }
     assert status["endpoint"] == "built"
-    assert {status[key] for key in ("secrets", "state_dir", "otlp")} == {"not built yet"}
+    assert {status[key] for key in ("secrets", "state_dir", "store")} == {"not built yet"}
