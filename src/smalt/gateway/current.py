@@ -142,6 +142,7 @@ class Current:
         self.now.assembly.close()
 
     def _built(self, settings: Settings, before: Assembly | None) -> InForce:
+        guards = Guards(settings.gateway.guards) if settings.gateway.guards else None  # first: it may refuse
         begun, ended = (self._log.put, self._log.put) if self._log else (log_begun, log_ended)
         told = settings.observe
         sinks: list[Sink] = [*([ended] if told.calls else []), *([self.metrics] if told.metrics else [])]
@@ -169,10 +170,10 @@ class Current:
         upstreams = Upstreams(assembly.targets, assembly.timeouts, self.connections)
         brought = Brought(settings, assembly.dispatcher, assembly.timeouts, self._to_brought)
         handle: Handler = ModelCalls(
-            assembly.dispatcher, upstreams, keys, assembly.timeouts, brought, self._refused
+            assembly.dispatcher, upstreams, keys, assembly.timeouts, brought, self._refused, guards
         ).handle
-        if settings.gateway.guards:
-            handle = guarded(handle, Guards(settings.gateway.guards), keys)
+        if guards is not None:
+            handle = guarded(handle, guards)
         admin_key = settings.gateway.admin_key
         return InForce(
             settings,

@@ -17,6 +17,7 @@ from smalt.gateway.circumstances import CIRCUMSTANCE_HEADERS, circumstances
 from smalt.gateway.content import plain
 from smalt.gateway.exchange import Exchange, refuse
 from smalt.gateway.forwarded import RefusedKeys
+from smalt.gateway.guarding import Guards
 from smalt.gateway.principals import KEY_HEADERS, GatewayKeys, Principal
 from smalt.types import Facts
 from smalt.wire.facts import read_facts
@@ -35,6 +36,7 @@ class ModelCalls:
         timeouts: Timeouts,
         brought: Brought,
         refused: RefusedKeys,
+        guards: Guards | None = None,
     ) -> None:
         self._dispatcher = dispatcher
         self._upstreams = upstreams
@@ -42,6 +44,7 @@ class ModelCalls:
         self._timeouts = timeouts
         self._brought = brought
         self._refused = refused
+        self._guards = guards
 
     async def handle(self, exchange: Exchange) -> None:
         request_id = new_id()
@@ -57,6 +60,9 @@ class ModelCalls:
             if body is not exchange.body:
                 exchange.hold(len(body))
             facts = read_facts(exchange.asked, body)
+            if self._guards is not None:
+                principal.require(facts.model)
+                body = await self._guards.request(body)
             if own:
                 call, upstreams = await self._brought.open(principal, facts, headers, request_id, told)
             else:

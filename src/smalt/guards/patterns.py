@@ -32,8 +32,12 @@ class _Pattern(NamedTuple):
     holds: Callable[[str], bool] = lambda _match: True
 
 
+# A word begins there; in JSON it may follow an escape, such as that of a line break.
+_START: Final = r"(?:(?<![\w\\-])|(?<=\\[bfnrt]))"
+
+
 def _pattern(name: str, form: str, holds: Callable[[str], bool] | None = None) -> _Pattern:
-    compiled = re.compile(rf"(?<![\w-])(?:{form})", re.ASCII)
+    compiled = re.compile(rf"{_START}(?:{form})", re.ASCII)
     return _Pattern(name, compiled, holds) if holds else _Pattern(name, compiled)
 
 
@@ -51,7 +55,7 @@ _PATTERNS: Final[dict[Kind, tuple[_Pattern, ...]]] = {
         _pattern("slack token", r"xox[abeoprs]-[\w-]{10,}"),
     ),
     "pii": (
-        _pattern("email", r"[\w.%+-]{1,64}@(?:[\w-]{1,63}\.){1,8}[A-Za-z]{2,63}"),
+        _pattern("email", r"(?<![.%+])[\w.%+-]{1,64}+@(?:[\w-]{1,63}\.){1,8}[A-Za-z]{2,63}"),
         _pattern("card number", r"\d(?:[ -]?\d){12,18}(?![\w-])", _luhn),
         _pattern("iban", r"[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}(?!\w)", _mod_97),
         _pattern("social security number", r"\d{3}-\d{2}-\d{4}(?![\w-])"),

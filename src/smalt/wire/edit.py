@@ -43,17 +43,6 @@ def every_member(edit: Edit) -> Edit:
     return _of_members(lambda found: [(name, edit) for name in found])
 
 
-def everywhere(edit: Edit, of_members: Mapping[str, Edit]) -> Edit:
-    """Of any value, itself and all in it, however deep; members that `of_members` names by its edits."""
-
-    def edit_any(value: msgspec.Raw) -> msgspec.Raw:
-        return of_any_kind(value)
-
-    in_members = _of_members(lambda found: [(name, of_members.get(name, edit_any)) for name in found])
-    of_any_kind = in_turn(edit, each(edit_any), in_members)
-    return edit_any
-
-
 def without(names: Collection[str]) -> Edit:
     """Of an object, all members but these."""
 

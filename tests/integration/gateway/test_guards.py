@@ -12,6 +12,7 @@ from tests.integration.gateway.raw import ask, body, request
 
 from smalt.emulator.testing import Handle
 from smalt.errors import ConfigurationError, PolicyDenied
+from smalt.gateway.current import Current
 from smalt.guards import Finding
 
 PATTERNS = "smalt.guards.patterns:Patterns"
@@ -154,6 +155,24 @@ def test_strangers_get_no_further_than_their_key(play: Play, stage: Stage) -> No
     content = body(messages=[{"role": "user", "content": "swan"}])
     answer = ask(stage.url, request(content=content, key="gw_unknown"))
     assert (answer.status, answer.error["code"]) == (401, "invalid_gateway_key")
+
+
+def test_a_guard_that_cannot_be_made_changes_nothing(azure: Handle) -> None:
+    """A reload is refused before anything of it is in force."""
+    keys = [{"alias": "tests", "key": KEY, "concurrency": 5}]
+    good = world.settings(azure, gateway={"keys": keys, "limits": {"requests": 100}})
+    bad = world.settings(
+        azure, gateway={"keys": keys, "limits": {"requests": 7}, "guards": [{"use": "no:X"}]}
+    )
+    current = Current(good, lambda: bad)
+    try:
+        with pytest.raises(ConfigurationError, match=r"gateway\.guards\[0\]: no:X cannot be used"):
+            current.reload()
+        assert current.load.limits.requests == 100
+        assert current.now.settings is good
+        assert current.problems
+    finally:
+        current.close()
 
 
 @pytest.mark.parametrize(

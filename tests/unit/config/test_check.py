@@ -97,6 +97,9 @@ def test_the_full_file_has_no_problems(loaded: Callable[..., Settings]) -> None:
     assert loaded(FULL, KEY1="a", LITELLM_KEY="b", SMALT_KEY_CI="c").degraded["gpt-4o"].status == 503
 
 
+LISTEN = "1:11: gateway.listen: expected host:port such as 127.0.0.1:8000, or unix:/path"
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
@@ -109,18 +112,9 @@ def test_the_full_file_has_no_problems(loaded: Callable[..., Settings]) -> None:
             "observe: {otlp: 'http://[x'}",
             "1:11: observe.otlp: expected the URL of a collector, such as http://127.0.0.1:4318",
         ),
-        (
-            "gateway: {listen: 8000}",
-            "1:11: gateway.listen: expected host:port such as 127.0.0.1:8000, or unix:/path",
-        ),
-        (
-            "gateway: {listen: 'h:99999'}",
-            "1:11: gateway.listen: expected host:port such as 127.0.0.1:8000, or unix:/path",
-        ),
-        (
-            "gateway: {listen: ':80'}",
-            "1:11: gateway.listen: expected host:port such as 127.0.0.1:8000, or unix:/path",
-        ),
+        ("gateway: {listen: 8000}", LISTEN),
+        ("gateway: {listen: 'h:99999'}", LISTEN),
+        ("gateway: {listen: ':80'}", LISTEN),
         ("gateway: {keys: [{key: k}]}", "1:18: gateway.keys[0].alias: alias is required"),
         ("gateway: {keys: [{alias: a}]}", "1:18: gateway.keys[0].key: key is required"),
         (

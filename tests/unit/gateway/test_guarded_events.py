@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smalt.errors import PolicyDenied
-from smalt.gateway.guarded_events import LONGEST_FINDING, GuardedEvents, HeldText, replaced
+from smalt.gateway.guarded_events import LONGEST_EVENT, GuardedEvents
+from smalt.gateway.guarded_texts import replaced
 from smalt.guards import Finding
 
 SECRET = re.compile(r"(?<!\w)s\d{3,}")  # begins to be one with its third digit
@@ -21,13 +22,13 @@ def find(text: str) -> Iterator[Finding]:
     return (Finding(found.start(), found.end(), "[hidden]") for found in SECRET.finditer(text))
 
 
-def pieces(text: str, cuts: Iterable[int]) -> list[str]:
-    at = [0, *sorted(cut % (len(text) + 1) for cut in cuts), len(text)]
-    return [text[start:end] for start, end in itertools.pairwise(at)]
+def pieces(told: bytes, cuts: Iterable[int]) -> list[bytes]:
+    at = [0, *sorted(cut % (len(told) + 1) for cut in cuts), len(told)]
+    return [told[start:end] for start, end in itertools.pairwise(at)]
 
 
 def events(window: int = 4) -> GuardedEvents:
-    return GuardedEvents(find, lambda event: event.replace(b"s123", b"[hidden]"), window)
+    return GuardedEvents(find, window)
 
 
 def sse(*told: object) -> bytes:
@@ -52,12 +53,13 @@ def said(out: bytes, index: int = 0) -> str:
 TEXTS = st.text("s123 ax", max_size=60)
 
 
-@given(TEXTS, st.lists(st.integers(0, 60), max_size=8))
-def test_pieces_say_what_the_whole_says(text: str, cuts: list[int]) -> None:
-    """And nothing of a finding goes on before it is known."""
-    held = HeldText(find, 4)
-    told = [held.feed(piece) for piece in pieces(text, cuts)]
-    assert "".join(told) + held.rest() == replaced(text, find(text))
+@given(TEXTS, st.lists(st.integers(0, 4_000), max_size=8))
+def test_events_may_be_cut_anywhere(text: str, cuts: list[int]) -> None:
+    """A connection knows nothing of events."""
+    stream, told = events(), sse(chunk(text[:20]), chunk(text[20:]), chunk(finish="stop"))
+    out = b"".join(stream.feed(piece) for piece in pieces(told, cuts))
+    assert stream.rest() == b""
+    assert said(out) == replaced(text, find(text))
 
 
 @given(st.lists(st.tuples(TEXTS, st.integers(0, 2)), max_size=6))
@@ -85,7 +87,7 @@ def test_what_was_held_comes_before_the_end() -> None:
 
 def test_done_and_errors_end_every_text() -> None:
     """What was held is told before them."""
-    for last in (b"data: [DONE]\n\n", sse({"error": {"message": "no"}})):
+    for last in (b"data: [DONE]\n\n", b'data: {"error":{"message":"no"}}\n\n'):
         stream = events()
         stream.feed(sse(chunk("abc")))
         out = stream.feed(last)
@@ -109,7 +111,7 @@ def test_what_tools_are_called_with_is_text() -> None:
     stream = events()
     out = stream.feed(sse(call('{"a": "s1', name="s123"), call('23"}'), chunk(finish="tool_calls")))
     calls = [call for event in heard(out) for call in event["choices"][0]["delta"].get("tool_calls", [])]
-    assert "".join(call["function"]["arguments"] for call in calls) == '{"a": "[hidden]"}'
+    assert "".join(call["function"]["arguments"] for call in calls) == '{"a":"[hidden]"}'
     assert {call["index"] for call in calls} == {1}
     assert calls[0]["function"]["name"] == calls[0]["id"] == "s123"
 
@@ -150,24 +152,43 @@ def test_probabilities_of_tokens_go() -> None:
     assert b"s123" not in events().feed(sse(told))
 
 
-@pytest.mark.parametrize("event", [b"data: {not json\n\n", b'data: "text"\n\n', b"data: " + b"[" * 9_999])
+@pytest.mark.parametrize(
+    "event",
+    [
+        b"data: {not json\n\n",
+        b'data: "text"\n\n',
+        b"data: %b\n\n" % (b"[" * 9_999),
+        b'data: {"a": %b1%b}\n\n' % (b"[" * 900, b"]" * 900),
+        b'data: {"a": "\xff"}\n\n',
+    ],
+)
 def test_what_cannot_be_read_is_refused(event: bytes) -> None:
     """A guard that cannot look lets nothing pass."""
     with pytest.raises(PolicyDenied, match="cannot be looked at"):
         events().feed(event)
 
 
-def test_a_finding_without_end_is_refused() -> None:
-    """It would have to be held in memory."""
-    held = HeldText(find, 4)
-    assert held.feed("s" + "1" * (LONGEST_FINDING - 1)) == ""
-    with pytest.raises(PolicyDenied, match="does not end"):
-        held.feed("1")
+def test_an_event_without_end_is_refused() -> None:
+    """It would have to be held in memory; and so would what a tool is called with."""
+    with pytest.raises(PolicyDenied, match="too large"):
+        events().feed(b"data: " + b"x" * LONGEST_EVENT)
+    told = chunk(tool_calls=[{"index": 0, "function": {"arguments": "x" * (LONGEST_EVENT // 2 + 1)}}])
+    stream = events()
+    assert b"xx" not in stream.feed(sse(told))
+    with pytest.raises(PolicyDenied, match="more than can be looked at"):
+        stream.feed(sse(told))
 
 
-@pytest.mark.parametrize(
-    "event", [b": ping\n\n", b"\n", b"data: {}\n\n", b'data: {"choices":[],"usage":{}}\n\n']
-)
+def test_all_that_is_no_piece_is_looked_at_too() -> None:
+    """Whatever stands beside the pieces of an event."""
+    told = chunk("abcdefgh", notes=["s123"])
+    told["choices"][0]["message"] = {"content": "s1234"}
+    out = events().feed(b": s123\nid: s123\n" + sse(told))
+    assert b"s123" not in out
+    assert out.count(b"[hidden]") == 2
+
+
+@pytest.mark.parametrize("event", [b": ping\n\n", b"data: {}\n\n", b'data: {"choices":[],"usage":{}}\n\n'])
 def test_events_without_text_pass_as_they_are(event: bytes) -> None:
     assert events().feed(event) == event
 
@@ -193,8 +214,3 @@ def test_odd_events_do_no_harm(told: object) -> None:
     """Whatever an upstream says."""
     stream = events()
     assert heard(stream.feed(sse(told)) + stream.rest())
-
-
-def test_findings_that_overlap_are_one() -> None:
-    """Nothing of either is left."""
-    assert replaced("abcdef", [Finding(2, 5, "<2>"), Finding(1, 3, "<1>"), Finding(3, 4, "<3>")]) == "a<1>f"

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from smalt.errors import PolicyDenied
-from smalt.gateway.guarded_events import replaced
+from smalt.gateway.guarded_texts import replaced
 from smalt.guards.patterns import Patterns
 
 AZURE_KEY = "A1b2" * 13 + "JQQJ99BAACYeBjFXJ3w3AAABACOGabcd"
@@ -32,6 +32,8 @@ def masked(text: str, guard: Patterns | None = None) -> str:
         ("4111 1111 1111 1111", "[card number]"),
         ("IBAN DE89 3704 0044 0532 0130 00.", "IBAN [iban]."),
         ("123-45-6789", "[social security number]"),
+        (r'{"a": "x\nsk-abcdefghijklmnopqrstuvw"', r'{"a": "x\n[api key]"'),
+        (r"x\tada@example.com", r"x\t[email]"),
         ("call +49 (30) 123-4567 now", "call [phone number] now"),
     ],
 )
@@ -91,7 +93,9 @@ def test_options_that_cannot_be(options: dict[str, object], message: str) -> Non
         Patterns(**options)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("piece", ["a", "a.", "1", "1 ", "eyJ", "-----BEGIN ", "sk-", "+1", "A1 ", "a@b."])
+@pytest.mark.parametrize(
+    "piece", ["a", "a.", "1", "1 ", "eyJ", "-----BEGIN ", "sk-", "+1", "A1 ", "a@b.", "%"]
+)
 def test_time_is_linear(piece: str) -> None:
     """Whoever writes the text: no more for twice the length than a few times as much."""
 
