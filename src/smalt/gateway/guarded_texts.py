@@ -8,7 +8,7 @@ import msgspec
 from smalt.errors import PolicyDenied
 from smalt.guards import Finding
 
-BLOCK = 64 * 1024  # characters that are looked at in one go: nothing else runs meanwhile
+BLOCK = 8 * 1024  # characters that are looked at in one go, some milliseconds: nothing else runs meanwhile
 CONTEXT = 32  # characters that went on, and are looked at once more for what follows them
 LONGEST_FINDING = 4 * 1024  # characters of a text that comes in pieces; a longer one is refused
 MOST_TEXT = 4_000_000  # characters of a body
