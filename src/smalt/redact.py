@@ -42,10 +42,19 @@ _PATTERNS: Final = (
 def redacted(text: str, secrets: Collection[str] = ()) -> str:
     """`text` without these `secrets` and without what looks like one: tokens, signatures and keys by the name
     before them, passwords in URLs."""
-    for secret in secrets:
-        text = text.replace(secret, HIDDEN)
+    text = without(text, secrets)
     for pattern, shown in _PATTERNS:
         text = pattern.sub(shown, text)
+    return text
+
+
+def without(text: str, secrets: Collection[str]) -> str:
+    """`text` without these `secrets`, nor the beginning of one that `text` was cut in."""
+    for secret in secrets:
+        text = text.replace(secret, HIDDEN)
+        for length in range(len(secret) - 1, SHORTEST - 1, -1):
+            if text.endswith(secret[:length]):
+                text = text[:-length] + HIDDEN
     return text
 
 

@@ -15,9 +15,10 @@ from typing import Any
 import openai
 import pytest
 from tests.contract import world
-from tests.contract.doors import AnyDoor, Ask, sdk_client
+from tests.contract.doors import AnyDoor, Ask, perform, sdk_client
 from tests.contract.gateways import ADMIN_KEY, KEY, eventually, gateway_process
 from tests.contract.scenarios import CHAT, EMBEDDINGS, HELLO, STREAM
+from tests.integration.gateway.raw import ask, head
 from tests.integration.network.proxy_server import PASSWORD
 
 import smalt
@@ -28,6 +29,7 @@ from smalt.emulator.testing import Handle
 pytestmark = pytest.mark.security
 
 PROMPT = "Say hello to a lost region."
+PAGES = ("/health", "/health/ready", "/metrics", "/admin/v1/upstreams", "/admin/v1/usage")
 FAULTS: list[dict[str, Any]] = [
     {"kind": "error", "error": "invalid_api_key"},
     {"kind": "error", "error": "rate_limit_tokens_classic"},
@@ -38,8 +40,9 @@ FAULTS: list[dict[str, Any]] = [
 
 
 @contextmanager
-def repeating(status: int) -> Iterator[str]:
-    """An upstream that refuses everything and repeats the credential it was shown. Gives its URL."""
+def repeating(status: int, event: dict[str, Any] | None = None) -> Iterator[str]:
+    """An upstream that refuses everything and repeats the credential it was shown: as its answer, or with
+    200 and this `event`, whose %s it becomes. Gives its URL."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -47,9 +50,12 @@ def repeating(status: int) -> Iterator[str]:
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["content-length"]))
             key = self.headers["api-key"]
-            body = json.dumps({"error": {"code": "x", "message": f"no: {key} is not liked"}}).encode()
+            told = event or {"error": {"code": "x", "message": "no: %s is not liked"}}
+            text = json.dumps(told).replace("%s", key)
+            body = (f"data: {text}\n\n" if event else text).encode()
             self.send_response(status)
             for name, value in {
+                "content-type": "text/event-stream" if event else "application/json",
                 "content-length": len(body),
                 "x-ms-key": key,
                 "www-authenticate": key,
@@ -171,6 +177,43 @@ def test_req_0_5_an_upstream_that_repeats_the_key(
             error = opened(CHAT).error
     assert "is not liked" in said(error)
     assert key not in said(error) + caplog.text
+
+
+@pytest.mark.parametrize("padding", ["", "x" * 260], ids=["whole", "cut"])
+@pytest.mark.parametrize("code", ["server_error", "invalid_api_key", "rate_limit_exceeded"])
+def test_req_0_5_an_upstream_that_repeats_the_key_in_an_event(
+    code: str, padding: str, door: AnyDoor, azure: Handle, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As first event of a stream, whether it fails over or passes; also where a long text is cut."""
+    caplog.set_level(logging.DEBUG)
+    key = "k3y-that-nobody-may-see-even-in-part"
+    event = {"error": {"code": code, "message": f"it is {padding} that %s is not liked"}}
+    with repeating(200, event) as url:
+        told = world.written(azure, retry={"max_attempts": 1})
+        told["resources"] = {"east": {**told["resources"]["east"], "endpoint": url, "api_keys": [key]}}
+        with door.open(Settings.model_validate(told)) as opened:
+            error = opened(STREAM).error
+    assert "it is" in said(error)
+    assert key[:8] not in said(error) + caplog.text
+
+
+@pytest.mark.parametrize("code", ["server_error", "invalid_api_key"])
+def test_req_0_5_a_key_in_an_event_reaches_no_page(code: str, azure: Handle, tmp_path: Path) -> None:
+    """Neither the pages that ask for no key, nor the admin's, nor what the gateway says."""
+    key = "k3y-that-nobody-may-see"
+    with repeating(200, {"error": {"code": code, "message": "broke for %s now"}}) as url:
+        told = world.written(azure, retry={"max_attempts": 1})
+        told["resources"] = {"east": {**told["resources"]["east"], "endpoint": url, "api_keys": [key]}}
+        with (
+            gateway_process(tmp_path, told) as gateway,
+            sdk_client(gateway.url, "openai") as client,
+        ):
+            error = perform(client, STREAM).error
+            asked = [head(target=page, method="GET", key=ADMIN_KEY) for page in PAGES]
+            pages = [ask(gateway.url, page).body.decode() for page in asked]
+    assert "broke for" in said(error)
+    assert ("broke for" in "".join(pages)) is (code == "server_error")
+    assert key not in "".join([said(error), *pages, gateway.said])
 
 
 def test_req_0_5_nothing_that_is_printed_shows_a_key(azure: Handle) -> None:

@@ -17,7 +17,7 @@ def begun(answer: Answer[Stream], call: OpenCall) -> Answer[Stream]:
     """The answer, its stream held until there is content. Raises SendFailed if it begins with an error."""
     if answer.stream is None:
         return answer
-    answer.watched = watched = WatchedStream(call, keep_text=True, renamed=answer.renamed)
+    answer.watched = watched = WatchedStream(call, answer.head, keep_text=True, renamed=answer.renamed)
     try:
         if not any(watched.begin(data) for data in answer.stream):
             watched.begin_at_end()
@@ -31,7 +31,7 @@ async def begun_async(answer: Answer[AsyncStream], call: OpenCall) -> Answer[Asy
     """The same for an event loop."""
     if answer.stream is None:
         return answer
-    answer.watched = watched = WatchedStream(call, keep_text=True, renamed=answer.renamed)
+    answer.watched = watched = WatchedStream(call, answer.head, keep_text=True, renamed=answer.renamed)
     try:
         async for data in answer.stream:
             if watched.begin(data):

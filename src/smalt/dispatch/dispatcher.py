@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from types import MappingProxyType
@@ -21,6 +22,7 @@ from smalt.core.upstream import UpstreamStatus
 from smalt.dispatch.origins import Origins
 from smalt.errors import BudgetExceeded
 from smalt.exclusive import Exclusive
+from smalt.redact import redacted
 from smalt.types import (
     AttemptRecord,
     CallBegun,
@@ -168,7 +170,11 @@ class Dispatcher:
         return self._engine.models
 
     def status(self) -> tuple[UpstreamStatus, ...]:
-        return self.do(self._engine.status)
+        """Of every upstream; its reason may be in words of the upstream's, and is shown to anybody."""
+        return tuple(
+            replace(status, reason=redacted(status.reason)) if status.reason else status
+            for status in self.do(self._engine.status)
+        )
 
     def unavailable_models(self) -> tuple[str, ...]:
         return self.do(self._engine.unavailable_models)

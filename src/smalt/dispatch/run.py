@@ -12,7 +12,7 @@ import msgspec
 from smalt.core.call import Fail, Relay, Send, Wait
 from smalt.core.final_error import named
 from smalt.dispatch.dispatcher import OpenCall
-from smalt.redact import HIDDEN, secrets_of
+from smalt.redact import HIDDEN, secrets_of, without
 from smalt.types import AttemptRecord, Failure, FailureKind, Operation, Usage
 from smalt.wire.classify import classify, error_object
 from smalt.wire.error_body import error_body
@@ -41,6 +41,18 @@ class SendFailed(Exception):
         failed = cls(failure.kind, failure.text)
         failed.failure = failure
         return failed
+
+
+def hidden(failure: Failure, head: "Head") -> Failure:
+    """An upstream that repeats the credential it was shown does not tell it to anybody else."""
+    return msgspec.structs.replace(failure, text=without(failure.text, secrets_of(head.data)))
+
+
+def without_secrets(told: bytes, head: "Head") -> bytes:
+    """The same of what goes on to the caller."""
+    for secret in secrets_of(head.data):
+        told = told.replace(secret.encode("latin-1"), HIDDEN.encode())
+    return told
 
 
 class Answer(msgspec.Struct, Generic[StreamT]):
@@ -176,24 +188,18 @@ def _record(call: OpenCall, answer: Answer[StreamT]) -> bool:
     """Whether it goes to the caller without a further look."""
     call.rewrites = answer.rewrites
     failure = judge(answer)
-    if failure is not None and answer.head is not None:
-        failure = _hidden(failure, answer, answer.head)
-    if failure is not None and failure.kind is FailureKind.CREDENTIAL and answer.head is not None:
-        failure = _turned(failure, answer.head)
+    head = answer.head
+    if head is not None and (failure is not None or (answer.watched and answer.watched.tells_error)):
+        answer.body = without_secrets(answer.body, head)
+        answer.headers = [(name, without_secrets(value, head)) for name, value in answer.headers]
+    if head is not None and failure is not None:
+        failure = hidden(failure, head)
+    if failure is not None and failure.kind is FailureKind.CREDENTIAL and head is not None:
+        failure = _turned(failure, head)
     call.record(failure, read_hints(answer.headers))
     if failure is None and answer.stream is None and call.facts.operation is Operation.RESPONSES:
         call.keeps(read_id(answer.body))
     return failure is None
-
-
-def _hidden(failure: Failure, answer: Answer[StreamT], head: "Head") -> Failure:
-    """An upstream that repeats the credential it was shown does not tell it to anybody else."""
-    text, hidden = failure.text, HIDDEN.encode()
-    for secret in secrets_of(head.data):
-        text, told = text.replace(secret, HIDDEN), secret.encode()
-        answer.body = answer.body.replace(told, hidden)
-        answer.headers = [(name, value.replace(told, hidden)) for name, value in answer.headers]
-    return msgspec.structs.replace(failure, text=text)
 
 
 def _turned(failure: Failure, head: "Head") -> Failure:

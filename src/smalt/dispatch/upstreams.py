@@ -49,7 +49,7 @@ class Upstreams:
         answer = await _take(response)
         answer.rewrites, answer.renamed, answer.head = outgoing.rewrites, outgoing.renamed, head
         if answer.stream is not None and call.facts.stream:
-            answer.watched = await _begun(answer.stream, WatchedStream(call, renamed=answer.renamed))
+            answer.watched = await _begun(answer.stream, WatchedStream(call, head, renamed=answer.renamed))
         return answer
 
 

@@ -1,15 +1,18 @@
 """A stream of events on its way to the caller: how it begins, what is forwarded, and how its call ends."""
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from smalt.core.reactions import REACTIONS
 from smalt.dispatch.dispatcher import OpenCall
-from smalt.dispatch.run import SendFailed
+from smalt.dispatch.run import SendFailed, hidden, without_secrets
 from smalt.errors import StreamInterrupted
 from smalt.types import FailureKind, Usage
 from smalt.wire.error_body import error_event
 from smalt.wire.sse import StreamWatch
 from smalt.wire.tool_names import Renamed, restore
+
+if TYPE_CHECKING:
+    from smalt.dispatch.heads import Head
 
 LARGEST_PREAMBLE: Final = 256 * 1024  # bytes that are held without content, and then passed on
 PREAMBLE_S: Final = 2.0  # a stream that has brought no content by then is passed on as it is
@@ -24,15 +27,29 @@ class WatchedStream:
     """First `begin` holds what comes until there is content, so that an error before it can still fail over.
     Then the stream is relayed, and ends its call exactly once: by `last`, or by `leave` if the caller goes
     first. `keep_text`: what was said so far goes with the error of a stream that breaks. `renamed`: tools
-    whose names are put back.
+    whose names are put back. `head`: the request was sent with it; an error that repeats its credential is
+    told without.
     """
 
-    def __init__(self, call: OpenCall, *, keep_text: bool = False, renamed: Renamed | None = None) -> None:
+    def __init__(
+        self,
+        call: OpenCall,
+        head: "Head | None" = None,
+        *,
+        keep_text: bool = False,
+        renamed: Renamed | None = None,
+    ) -> None:
         self._call = call
+        self._head = head
         self._renamed = renamed
         self._keep_text = keep_text
         self._watch = StreamWatch(hide_usage=not call.facts.asks_usage, keep_text=keep_text)
         self._held = b""
+
+    @property
+    def tells_error(self) -> bool:
+        """Whether an error event has come."""
+        return self._watch.error is not None
 
     def begin(self, data: bytes) -> bool:
         """Hold this; whether the stream has begun, or too much is held. Raises SendFailed if it begins with
@@ -81,13 +98,15 @@ class WatchedStream:
             self._call.abandon(self._spent())
 
     def _as_asked(self, events: bytes) -> bytes:
-        """With the caller's names of tools."""
+        """With the caller's names of tools, and no error that tells the credential."""
+        if self.tells_error and self._head is not None:
+            events = without_secrets(events, self._head)
         return restore(events, self._renamed) if self._renamed else events
 
     def _stop_at_error(self) -> None:
         error = self._watch.error
         if error is not None and not self._watch.content_seen and error.kind in _ELSEWHERE:
-            raise SendFailed.of(error)
+            raise SendFailed.of(error if self._head is None else hidden(error, self._head))
 
     def _interrupted(self, message: str) -> StreamInterrupted:
         return StreamInterrupted(message, partial=self._watch.text if self._keep_text else "")
