@@ -1,5 +1,6 @@
 """Token counts as upstreams report them, and what they call their answers."""
 
+import json
 from typing import Annotated, Any
 
 import msgspec
@@ -84,4 +85,24 @@ def read_usage(body: bytes) -> Usage | None:
     except msgspec.ValidationError:
         msgspec.json.decode(body, type=dict[str, msgspec.Raw])
         return None
+    except msgspec.DecodeError:
+        lenient = _with_half_pairs(body)
+        if lenient is None:
+            raise
+        answer = lenient
     return answer.usage.as_usage(answer.service_tier) if answer.usage else None
+
+
+def _with_half_pairs(body: bytes) -> _Answer | None:
+    """A half of a surrogate pair, which models write now and then, is JSON all the same (RFC 8259, section
+    8.2). None if that is not the trouble."""
+    try:
+        told = json.loads(body) if rb"\ud" in body.lower() else None
+    except ValueError:
+        return None
+    if not isinstance(told, dict):
+        return None
+    try:
+        return msgspec.convert({name: told.get(name) for name in ("usage", "service_tier")}, _Answer)
+    except msgspec.ValidationError:
+        return _Answer()

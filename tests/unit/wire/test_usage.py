@@ -94,6 +94,26 @@ def test_usage_in_a_strange_shape_is_none(usage: bytes) -> None:
 
 
 @pytest.mark.parametrize(
+    ("rest", "expected"),
+    [
+        (b"", None),
+        (b', "usage": {"prompt_tokens": 3, "completion_tokens": 2}', Usage(3, 2)),
+        (b', "usage": {"prompt_tokens": "many"}', None),
+    ],
+)
+def test_half_a_surrogate_pair_is_json(rest: bytes, expected: Usage | None) -> None:
+    """Models write one now and then."""
+    assert read_usage(rb'{"text": "\uD83D"%b}' % rest) == expected
+
+
+@pytest.mark.parametrize("body", [rb'{"text": "\ud83d"', rb'["\ud83d"]', rb'"\ud83d"'])
+def test_half_a_surrogate_pair_in_what_is_no_object(body: bytes) -> None:
+    """It excuses nothing else."""
+    with pytest.raises(msgspec.DecodeError):
+        read_usage(body)
+
+
+@pytest.mark.parametrize(
     "body",
     [
         b"",
