@@ -191,11 +191,11 @@ def lines(told: Mapping[str, Any], example: str) -> Sequence[str]:
         ]
     told_of += [
         f"  models        {', '.join(told['models']) or 'azure/<deployment>: any of the resource'}",
-        "  OpenAI        POST /v1/chat/completions, /v1/embeddings; GET /v1/models",
+        "  OpenAI        POST /v1/chat/completions, /responses, /embeddings, /completions; GET /v1/models",
         f"                any OpenAI SDK: base_url={url}/v1",
-        "  Azure OpenAI  POST /openai/deployments/<model>/chat/completions, /embeddings",
+        "  Azure OpenAI  POST /openai/deployments/<model>/chat/completions, /embeddings; /openai/v1/...",
         f"                AzureOpenAI: azure_endpoint={url}",
-        "  health        GET /health/live, /health/ready",
+        "  health        GET /health, /health/live, /health/ready, /metrics",
         "  admin         GET /admin/v1/usage, /admin/v1/upstreams",
         "",
     ]
