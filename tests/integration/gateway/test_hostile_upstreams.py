@@ -286,8 +286,9 @@ def test_an_answer_that_comes_before_it_is_asked_for(stage: Stage) -> None:
 @pytest.mark.parametrize(
     "piece", [b"data: x", b": c\n\n", b'data: {"choices":[]}\n\n', b"\n\n", b"data:\n" * 1_000]
 )
-def test_a_stream_that_falls_silent(stage: Stage, piece: bytes) -> None:
+def test_a_stream_that_falls_silent(stage: Stage, piece: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """After some of it: its caller is told in time."""
+    monkeypatch.setattr("smalt.dispatch.upstreams.PREAMBLE_S", 0.2)
     waiting = threading.Event()
 
     def script(say: Say) -> None:
@@ -295,6 +296,7 @@ def test_a_stream_that_falls_silent(stage: Stage, piece: bytes) -> None:
         waiting.wait(8)
 
     with upstreams(script) as told:
+        told["timeouts"]["stream_idle_s"] = 0.2
         stage.play(Settings.model_validate(told))
         answer = ask(stage.url, request(content=body(stream=True)))
         waiting.set()
