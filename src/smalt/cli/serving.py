@@ -30,7 +30,7 @@ from smalt.observe.writer import log_of_process
 
 with needs("smalt serve", "gateway"):
     from smalt.gateway.server import Serving, serve
-    from smalt.gateway.workers import serve_workers, take_place, told_parent
+    from smalt.gateway.workers import serve_workers, take_place, tell_parent
 
 logger = logging.getLogger("smalt.config")
 
@@ -120,16 +120,13 @@ def run(source: Source, *, workers: int, emulate_if_unconfigured: bool, as_json:
 
 def run_worker(source: Source) -> None:
     """One of several; what it needs of its parent comes on standard input."""
-    cwd, place = Path.cwd(), take_place(sys.stdin.buffer.readline())
+    cwd, (place, parent) = Path.cwd(), take_place(sys.stdin.buffer.readline())
     end_with_stdin()
     settings, _ = source.load(cwd)  # the parent has said what should be mended
     read = partial(source.read, cwd, warn=place.siblings.number == 1)
-
-    def announce(serving: Serving) -> None:
-        print(told_parent(serving), flush=True)
-
     with log_of_process(settings.observe.log) as log:
         served = listening_at(source.listen, settings)
+        announce = partial(tell_parent, parent)
         serve(served, announce, read=read, files=source.files(cwd), log=log, place=place)
 
 

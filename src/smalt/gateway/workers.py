@@ -5,12 +5,14 @@ loaded, which do not all survive a fork (on macOS they abort the child), and one
 shall not begin with what the parent remembers of an older state. It costs half a second and their own memory.
 
 What a worker needs to know comes as one line of JSON on its standard input, which stays open as long as the
-parent lives; its first line on standard output says that it serves.
+parent lives. It names a pipe, on which the worker says that it serves: what modules print is no business of
+the parent's, and comes on its standard error.
 """
 
 import asyncio
 import json
 import logging
+import os
 import signal
 import socket
 import tempfile
@@ -19,7 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, Final
 
 from smalt.config import Settings
 from smalt.errors import SmaltError
@@ -32,6 +34,9 @@ START_S = 120.0
 FIRST_PAUSE_S = 0.1  # before a worker that died is started again; doubled each time
 LONGEST_PAUSE_S = 30.0
 CALM_S = 60.0  # a worker that has lived so long begins with the first pause again
+
+STANDARD_ERROR: Final = 2
+LONGEST_ANNOUNCEMENT: Final = 1 << 24  # bytes
 
 logger = logging.getLogger("smalt.gateway")
 
@@ -56,14 +61,22 @@ def serve_workers(
         runner.run(_Parent(listener, Path(folder), made, command).run(count, serving))
 
 
-def take_place(line: bytes) -> Place:
-    """What the parent tells a worker."""
+def take_place(line: bytes) -> tuple[Place, int]:
+    """What the parent tells a worker, and the pipe for `tell_parent`."""
     told = json.loads(line)
-    return Place(
+    os.set_inheritable(told["pipe"], False)  # noqa: FBT003  it takes no name
+    place = Place(
         listener=socket.socket(fileno=told["listener"]),
         made=MadeKeys(told["gateway_key"], told["admin_key"]),
         siblings=Siblings(Path(told["folder"]), told["number"], told["count"]),
     )
+    return place, told["pipe"]
+
+
+def tell_parent(pipe: int, serving: Serving) -> None:
+    """What a worker says when it serves."""
+    with os.fdopen(pipe, "w") as parent:
+        parent.write(json.dumps({"models": serving.models}) + "\n")
 
 
 class _Parent:
@@ -108,35 +121,55 @@ class _Parent:
         """One worker after the other in this place. Raises SmaltError where that is hopeless."""
         pause_s = FIRST_PAUSE_S
         while not self._ending.is_set():
-            process, started_s = await self._start(number, count), monotonic()
-            models = await _announced(process)
-            if models is not None:
-                ready(number, models)
-            code = await process.wait()
-            self._serving.discard(number)
+            started_s = monotonic()
+            served, how = await self._one(number, count, ready)
             if self._ending.is_set():
                 return
-            if models is None and not (self._announced and self._serving):
-                raise SmaltError(f"a worker ended at its start ({_how(code)}); what it said stands above")
+            if not served and not (self._announced and self._serving):
+                raise SmaltError(f"a worker ended at its start ({how}); what it said stands above")
             if monotonic() - started_s > CALM_S:
                 pause_s = FIRST_PAUSE_S
-            logger.warning("worker %d ended (%s); it is started again in %g s", number, _how(code), pause_s)
+            logger.warning("worker %d ended (%s); it is started again in %g s", number, how, pause_s)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._ending.wait(), pause_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
-    async def _start(self, number: int, count: int) -> Process:
+    async def _one(
+        self, number: int, count: int, ready: Callable[[int, Sequence[str]], None]
+    ) -> tuple[bool, str]:
+        """A worker from its start to its end: whether it served, and how it ended."""
+        try:
+            process, pipe = await self._start(number, count)
+        except OSError as error:
+            return False, f"it cannot be started: {error.strerror}"
+        models = await _announced(process, pipe)
+        if models is not None:
+            ready(number, models)
+        code = await process.wait()
+        self._serving.discard(number)
+        return models is not None, _how(code)
+
+    async def _start(self, number: int, count: int) -> tuple[Process, int]:
+        """With the end of the pipe on which it will say that it serves. Raises OSError."""
         listener = self._listener.fileno()
-        process = await asyncio.create_subprocess_exec(
-            *self._command,
-            stdin=PIPE,
-            stdout=PIPE,
-            pass_fds=[listener],
-            process_group=0,  # Ctrl-C reaches the parent alone, which passes it on
-        )
+        pipe, its_end = os.pipe()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *self._command,
+                stdin=PIPE,
+                stdout=STANDARD_ERROR,
+                pass_fds=[listener, its_end],
+                process_group=0,  # Ctrl-C reaches the parent alone, which passes it on
+            )
+        except BaseException:
+            os.close(pipe)
+            raise
+        finally:
+            os.close(its_end)
         self._processes[number] = process
         told = {
             "listener": listener,
+            "pipe": its_end,
             "folder": str(self._folder),
             "number": number,
             "count": count,
@@ -147,7 +180,7 @@ class _Parent:
         process.stdin.write(json.dumps(told).encode() + b"\n")
         if self._ending.is_set():
             process.terminate()
-        return process
+        return process, pipe
 
     def _end(self, sent: signal.Signals) -> None:
         """The workers still have the socket, and close it in time; without them nobody would accept."""
@@ -161,19 +194,19 @@ class _Parent:
                 process.send_signal(sent)
 
 
-def told_parent(serving: Serving) -> str:
-    """What a worker says when it serves."""
-    return json.dumps({"models": serving.models})
-
-
-async def _announced(process: Process) -> Sequence[str] | None:
+async def _announced(process: Process, pipe: int) -> Sequence[str] | None:
     """Its models, once it serves; None if it does not come to that."""
-    assert process.stdout  # noqa: S101  narrows the type
+    reader = asyncio.StreamReader(LONGEST_ANNOUNCEMENT)
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(pipe, "rb", 0)
+    )
     try:
-        line = await asyncio.wait_for(process.stdout.readline(), START_S)
+        line = await asyncio.wait_for(reader.readline(), START_S)
     except TimeoutError:
         process.kill()
         return None
+    finally:
+        transport.close()
     told: Mapping[str, Any] = json.loads(line) if line else {}
     return told.get("models")
 

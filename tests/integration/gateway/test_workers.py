@@ -6,6 +6,7 @@ import signal
 import socket
 import stat
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +18,7 @@ from typing import Any
 import pytest
 from tests.contract import world
 from tests.contract.gateways import ADMIN_KEY, KEY, eventually
-from tests.integration.cli.commands import end, gone, output, running
+from tests.integration.cli.commands import end, gone, output, read_until, running
 from tests.integration.gateway.raw import Caller, ask, body, calling, head, request
 
 from smalt.emulator.testing import Handle
@@ -233,6 +234,76 @@ def test_workers_that_cannot_start(azure: Handle, tmp_path: Path) -> None:
     assert said.splitlines()[-1] == (
         "smalt: a worker ended at its start (exit code 1); what it said stands above"
     )
+
+
+PRINTING = """
+print("loaded" * 20_000)
+class Guard:
+    window = 8
+    def request(self, text):
+        print("asked")
+        return []
+    def answer(self, text):
+        return []
+"""
+
+
+def test_what_modules_print_is_no_announcement(
+    azure: Handle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither at import nor later: it comes with the gateway's own words, and the first line of the parent's
+    standard output stays the announcement."""
+    (tmp_path / "printing.py").write_text(PRINTING)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONUNBUFFERED", "1")
+    gateway = {"keys": [{"alias": "tests", "key": KEY}], "guards": [{"use": "printing:Guard"}]}
+    (tmp_path / "smalt.yaml").write_text(json.dumps({**world.written(azure), "gateway": gateway}))
+    with running("serve", "--listen", "127.0.0.1:0", "--workers", "2", "--json", cwd=tmp_path) as parent:
+        told = json.loads(next(line for line in output(parent) if line.startswith("{")))
+        assert ask(told["url"], request()).status == 200
+        read_until("asked", parent)
+        assert end(parent)[0] == 0
+
+
+PARENT = """
+import json, logging, os, sys
+from pathlib import Path
+from smalt.config import load
+from smalt.gateway.workers import serve_workers
+logging.basicConfig()
+settings = load(Path("smalt.yaml"), env=os.environ, cwd=Path.cwd())
+serve_workers(settings, lambda serving: print(json.dumps({"url": serving.url}), flush=True), sys.argv[1:], 2)
+"""
+
+
+def test_a_worker_that_cannot_be_started_again(azure: Handle, tmp_path: Path) -> None:
+    """While its program cannot be run the other one serves; then it is back."""
+    gateway = {"listen": "127.0.0.1:0", "keys": [{"alias": "tests", "key": KEY}], "drain": {"announce_s": 0}}
+    (tmp_path / "smalt.yaml").write_text(json.dumps({**world.written(azure), "gateway": gateway}))
+    program = tmp_path / "worker"
+    program.write_text(f"#!/bin/sh\nexec {sys.executable} -P -m smalt serve --worker --config smalt.yaml\n")
+    program.chmod(0o700)
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT, str(program)],
+        cwd=tmp_path,
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as parent:
+        try:
+            line = next(line for line in output(parent) if line.startswith("{"))
+            workers = Workers(json.loads(line)["url"], parent, tmp_path)
+            program.rename(tmp_path / "elsewhere")
+            os.kill(workers.pids[0], signal.SIGKILL)
+            assert "No such file" in read_until("cannot be started", parent)
+            assert [ask(workers.url, request()).status for _ in range(4)] == [200] * 4
+            (tmp_path / "elsewhere").rename(program)
+            eventually(workers.all_well, within_s=60)
+            assert end(parent)[0] == 0
+        finally:
+            parent.kill()
 
 
 def test_the_warning_about_limits(azure: Handle, tmp_path: Path) -> None:
