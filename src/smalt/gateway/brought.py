@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
-from typing import Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 from pydantic import SecretStr
@@ -49,7 +49,8 @@ KEY: Final = b"x-azure-api-key"
 BROUGHT_HEADERS: Final = frozenset({ENDPOINT, KEY})
 MOST: Final = 256  # upstreams, and addresses, that are remembered; the ones used last
 MOST_IDLE: Final = 64  # connections that are kept alive
-MOST_LOOKUPS: Final = 4  # at the same time: callers' names must not take every thread that looks names up
+# At the same time: uvloop (libuv) looks up two names at once, and one of these places is kept for our own.
+MOST_LOOKUPS: Final = 1
 KEPT_S: Final = 60.0  # for so long an address is used again
 _SENDABLE_KEY: Final = re.compile(rb"[!-~]{1,512}")
 _LONGEST_NAME: Final = 64  # characters of a deployment, as for Azure
@@ -205,11 +206,22 @@ class Brought:
     async def _looked_up(self, place: Place) -> Sequence[str]:
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(self._timeouts.connect_s), self._lookups:
-                found = await loop.getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM)
+            async with asyncio.timeout(self._timeouts.connect_s):
+                await self._lookups.acquire()
+                lookup = asyncio.ensure_future(
+                    loop.getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM)
+                )
+                lookup.add_done_callback(self._looked)
+                found = await asyncio.shield(lookup)
         except (OSError, UnicodeError):  # a timeout is an OSError, too
             raise NoUpstreamAvailable(f"the host {place} cannot be found") from None
         return [str(address[0]) for *_, address in found]
+
+    def _looked(self, lookup: "asyncio.Future[Any]") -> None:
+        """Its place is free only now: a thread goes on looking for a name that nobody waits for any more."""
+        self._lookups.release()
+        if not lookup.cancelled():
+            lookup.exception()  # else asyncio complains of one that nobody has asked for
 
 
 def _of_a_deployment(facts: Facts) -> Facts:

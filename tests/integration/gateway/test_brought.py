@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from tests.contract import world
-from tests.contract.gateways import ADMIN_KEY, KEY, NARROW_KEY, Stage
+from tests.contract.gateways import ADMIN_KEY, KEY, NARROW_KEY, Stage, eventually
 from tests.integration.gateway.raw import HELLO, Answer, ask, body, request
 from tests.integration.network.proxy_server import proxy_server
 
@@ -23,6 +23,7 @@ from smalt.gateway import brought
 pytestmark = pytest.mark.security
 
 HOST = "contoso-sweden.openai.azure.com"
+SLOW_S = 2.0  # of a resolver
 PUBLIC, METADATA = "20.1.2.3", "169.254.169.254"
 
 
@@ -52,10 +53,13 @@ class Outside:
         self.looked_up: list[str] = []
         self.connected: list[tuple[str, int]] = []
         self.answers: dict[str, list[list[str]]] = {}
+        self.slow: set[str] = set()
         connect = loop.create_connection
 
         async def getaddrinfo(_loop: object, host: str, port: int, **_: object) -> list[Any]:
             self.looked_up.append(host)
+            if host in self.slow:
+                await asyncio.sleep(SLOW_S)
             told = self.answers.get(host)
             if not told:
                 raise socket.gaierror(socket.EAI_NONAME, "nobody has that name")
@@ -280,6 +284,27 @@ def test_req_2_5_the_address_that_was_checked(stage: Stage, secure: Handle, outs
     assert outside.looked_up == [HOST]
     assert outside.connected == [("127.0.0.1", port_of(secure))]
     assert dict(secure.log()[0]["headers"])["host"] == f"{HOST}:{port_of(secure)}"
+
+
+def test_a_slow_name_keeps_its_place_until_it_is_looked_up(
+    stage: Stage, secure: Handle, outside: Outside
+) -> None:
+    """Nobody waits for it any more, and still no second one begins beside it: the other place is ours."""
+    told = by_name(secure, "127.0.0.0/8")
+    stage.play(told.model_copy(update={"timeouts": told.timeouts.model_copy(update={"connect_s": 0.2})}))
+    outside.slow = {HOST}
+    other = f"other.{HOST.partition('.')[2]}"
+    outside.answers[other] = [["127.0.0.1"]]
+    for host in (HOST, other):
+        answer = bring(stage, f"https://{host}:{port_of(secure)}", secure.key("sweden"))
+        assert "cannot be found" in answer.body.decode()
+    assert outside.looked_up == [HOST]
+
+    def looked_up() -> bool:
+        bring(stage, f"https://{other}:{port_of(secure)}", secure.key("sweden"))
+        return outside.looked_up == [HOST, other]
+
+    eventually(looked_up)
 
 
 def test_req_2_5_a_name_that_changes_its_address(
