@@ -16,7 +16,7 @@ from smalt.dispatch.connections import Connections
 from smalt.dispatch.dispatcher import Sink
 from smalt.dispatch.probing import Probed
 from smalt.dispatch.upstreams import Upstreams
-from smalt.errors import ConfigurationError
+from smalt.errors import ConfigurationError, SmaltError
 from smalt.gateway.brought import MOST_IDLE, Brought
 from smalt.gateway.exchange import Exchange, Handler
 from smalt.gateway.forwarded import RefusedKeys
@@ -121,6 +121,9 @@ class Current:
             self.become(settings)
         except ConfigurationError as error:
             self.problems = error.problems or (error.message,)
+            raise
+        except Exception as error:
+            self.problems = (str(error) if isinstance(error, SmaltError) else type(error).__name__,)
             raise
 
     def become(self, settings: Settings) -> None:

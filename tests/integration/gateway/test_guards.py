@@ -10,6 +10,7 @@ from tests.contract import world
 from tests.contract.gateways import ADAPTERS, KEY, Adapter, Stage
 from tests.integration.gateway.raw import ask, body, request
 
+from smalt.config import Settings
 from smalt.emulator.testing import Handle
 from smalt.errors import ConfigurationError, PolicyDenied
 from smalt.gateway.current import Current
@@ -171,6 +172,21 @@ def test_a_guard_that_cannot_be_made_changes_nothing(azure: Handle) -> None:
         assert current.load.limits.requests == 100
         assert current.now.settings is good
         assert current.problems
+    finally:
+        current.close()
+
+
+def test_health_says_of_any_reload_that_failed(azure: Handle) -> None:
+    """Also where it was no fault of the settings; not in words that may hold a secret."""
+
+    def broken() -> Settings:
+        raise KeyError("k3y-0f-0urs")
+
+    current = Current(world.settings(azure), broken)
+    try:
+        with pytest.raises(KeyError):
+            current.reload()
+        assert current.problems == ("KeyError",)
     finally:
         current.close()
 
