@@ -1,10 +1,12 @@
 """What the records of calls say of their caller and of each attempt, through gateway and library."""
 
+import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import openai
 import pytest
 from tests.contract import world
@@ -98,6 +100,8 @@ def test_an_attempt_without_an_answer_has_no_ids(
         set(),
     ]
     assert record.upstream_ids == {}
+    assert pickle.loads(pickle.dumps(record)) == record  # noqa: S301  our own
+    assert msgspec.json.decode(msgspec.json.encode(record), type=CallRecord).request_id == record.request_id
 
 
 @pytest.mark.parametrize("adapter", ADAPTERS)

@@ -8,7 +8,6 @@ flight, and it has no place in the line. A call that was sent keeps its charge w
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Final
 
 from msgspec import Struct
@@ -42,7 +41,7 @@ GOLDEN: Final = 0.618_033_988_75  # makes another random number of the first for
 NOTHING: Final = Usage(0)
 LEFT: Final = Failure(FailureKind.CALLER_LEFT, "the caller left")
 Ids = Mapping[str, str]
-NO_IDS: Final[Ids] = MappingProxyType({})
+NO_IDS: Final[Ids] = {}  # nobody writes to it; a proxy of it could be neither encoded nor pickled
 
 
 class Send(Struct, frozen=True, gc=False):
